@@ -1,0 +1,88 @@
+# make run   set up and start: samples through the real daemon, then it stays up for your own mail
+# make test  set up and run all tests
+# make help  the rest
+
+PYTHON  ?= python3
+VENV    := .venv
+BIN     := $(VENV)/bin
+PIP     := $(BIN)/pip --disable-pip-version-check
+# torch comes alone: its CPU and CUDA builds have the same name and version but different hashes.
+TORCH   ?= torch==2.13.0
+CORPORA ?=
+OUT     ?= build/bundle
+COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test test-fast test-kills lint format bench bundle docs lock servers clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: $(VENV)/.run ## set up, start the daemon, send samples, stay up until Ctrl-C
+	@$(BIN)/filterd demo --stay
+
+demo: $(VENV)/.run ## the same, but end after the table
+	@$(BIN)/filterd demo
+
+test: $(VENV)/.dev ## set up and run all tests
+	$(BIN)/pytest
+
+test-fast: $(VENV)/.dev ## the tests that need neither torch nor mail servers
+	$(BIN)/pytest -m "not e2e and not trainer"
+
+test-kills: $(VENV)/.dev ## 100 times kill -9 between end of data and reply; some three minutes
+	E2E_LONG=1 $(BIN)/pytest -s tests/e2e/s05_killed
+
+lint: $(VENV)/.dev ## ruff, mypy, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## put the code into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.run ## CPU per message, memory of a worker, time to start
+	$(BIN)/python tests/bench/floors.py
+
+bundle: $(VENV)/.dev ## train a bundle: make bundle CORPORA=folder [OUT=folder]
+	@test -n "$(CORPORA)" || { echo "make bundle: set CORPORA to the folder of unpacked corpora (docs/training.md)"; exit 2; }
+	$(BIN)/filterd-trainer bootstrap --corpora "$(CORPORA)" --out "$(OUT)"
+
+docs: $(VENV)/.run ## write the generated pages anew
+	$(BIN)/python -c "from filterd.documentation import settings_page; print(settings_page(), end='')" > docs/settings.md
+	$(BIN)/python -c "from trainer.card import shipped_card; print(shipped_card(), end='')" > docs/model-card.md
+
+servers: ## (root, Debian) the mail and database servers that the end-to-end tests start
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postfix dovecot-core dovecot-lmtpd postgresql
+
+lock: $(VENV)/.dev ## resolve requirements/*.txt anew from pyproject.toml
+	echo 'torch ; python_version < "0"' > $(VENV)/no-torch.txt
+	$(COMPILE) pyproject.toml --extra postgres --extra bot --extra trainer --extra dev --override $(VENV)/no-torch.txt -o requirements/dev.txt
+	$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/base.txt
+	printf 'hatchling\neditables\n' | $(COMPILE) - -o requirements/build.txt
+
+clean: ## remove what was built and the environment
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/.python:
+	@echo "set-up 1/3: a Python environment in $(VENV)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "filterd needs Python 3.11 or newer; set PYTHON=…"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "no venv module: apt-get install python3-venv, then again"; rm -rf $(VENV); exit 1; }
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.python requirements/base.txt requirements/build.txt pyproject.toml
+	@echo "set-up 2/3: what the daemon needs"
+	@$(PIP) install --quiet --progress-bar on --require-hashes --no-deps -r requirements/base.txt -r requirements/build.txt
+	@echo "set-up 3/3: filterd itself"
+	@$(PIP) install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements/dev.txt
+	@echo "set-up for tests 1/2: torch (some hundred megabytes)"
+	@$(PIP) install --quiet --progress-bar on "$(TORCH)"
+	@echo "set-up for tests 2/2: trainer and tools"
+	@$(PIP) install --quiet --progress-bar on --require-hashes --no-deps -r requirements/dev.txt
+	@touch $@

@@ -1,0 +1,1 @@
+"""The commands of `filterd`, a module for each group; they parse, call and print."""

@@ -1,0 +1,58 @@
+"""What several commands open: the store, the serving bundle, its encoder."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from filterd.model.encoder import Encoder
+    from filterd.policy import Policy
+    from filterd.settings import Settings
+    from filterd.store.database import Database
+
+# Imports stand inside the functions so that `filterd --help` does not wait for them.
+
+
+@contextmanager
+def open_store(settings: Settings) -> Iterator[Database]:
+    """The database, its schema up to date, closed at the end. Raises StoreError."""
+    from filterd.store.database import open_database
+    from filterd.store.schema import upgrade
+
+    database = open_database(settings.database)
+    try:
+        upgrade(database)
+        yield database
+    finally:
+        database.close()
+
+
+def bundle_path(settings: Settings, version: str | None) -> Path:
+    """The folder of a version (or the folder itself), or of the bundle that serves."""
+    from filterd.model.bundle import SHIPPED, load
+    from filterd.model.champion import champion_path
+    from filterd.store import models
+
+    if version is None:
+        with open_store(settings) as database:
+            return champion_path(models.champion(database), settings.models)
+    if "/" in version or Path(version).is_dir():
+        return Path(version)
+    folder = settings.models / version
+    return SHIPPED if not folder.exists() and load(SHIPPED).version == version else folder
+
+
+def open_model(settings: Settings, *, every_core: bool = False) -> tuple[Encoder, Policy]:
+    """The serving bundle's encoder and the site's policy, for judging outside the daemon."""
+    import os
+
+    from filterd.model.encoder import open_encoder
+    from filterd.policy import Policy
+
+    threads = len(os.sched_getaffinity(0)) if every_core else 1
+    encoder = open_encoder(bundle_path(settings, None), threads=threads)
+    return encoder, Policy("tag", settings.spam_threshold)

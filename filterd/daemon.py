@@ -1,0 +1,430 @@
+"""The supervisor: owns the port, starts one process per worker, replaces those that die.
+
+It touches no mail. Listening sockets belong to it, one per worker with SO_REUSEPORT, so a worker
+that crashes or is replaced on SIGHUP loses no connection: its successor accepts from the same
+socket. SIGTERM and Ctrl-C drain, SIGHUP reads the settings anew and replaces the workers one by
+one, a second SIGTERM ends at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from filterd.errors import FilterdError, ListenError, NextHopError, SettingsError
+from filterd.settings import (
+    FIXED_SETTINGS,
+    Settings,
+    load_settings,
+    next_hop_options,
+    split_address,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from pathlib import Path
+
+    from filterd.store.retention import Purged
+
+log = structlog.get_logger()
+
+BACKLOG = 1024
+START_SECONDS = 60.0
+# On top of drain_timeout: for records on their way to the database.
+KILL_GRACE_SECONDS = 15.0
+FIRST_BACKOFF_SECONDS = 0.5
+LONGEST_BACKOFF_SECONDS = 30.0
+HEALTHY_SECONDS = 60.0
+PURGE_SECONDS = 3600.0
+REPORT_BYTES = 4096
+CANCEL_SECONDS = 0.1
+# A reload that changes these is refused if what they name does not answer.
+NEXT_HOP_SETTINGS = ("next_hop", "quarantine", "next_hop_tls")
+
+
+class WorkerFailedError(FilterdError):
+    """A worker ended before it was ready; the text is what it said of that."""
+
+    def __init__(self, text: str, exit_code: int = 70) -> None:  # 70: EX_SOFTWARE
+        super().__init__(text)
+        self.exit_code = exit_code
+
+
+@dataclass(eq=False)
+class Process:
+    """One running worker."""
+
+    child: asyncio.subprocess.Process
+    channel: socket.socket  # the worker reports on it, and ends when it closes
+    started: float
+    retired: bool = False
+
+
+@dataclass
+class Slot:
+    """A listening socket and the worker that serves it now."""
+
+    number: int
+    sock: socket.socket
+    current: Process | None = None
+    backoff: float = FIRST_BACKOFF_SECONDS
+    # Held while its worker is being replaced: a crash during a reload must not give it two.
+    changing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+def bind(address: str, count: int) -> list[socket.socket]:
+    """`count` listening sockets on one address, shared by SO_REUSEPORT; raises ListenError.
+
+    The address is first bound without SO_REUSEPORT: two filterds of one user would otherwise
+    share a port and each get half of the mail.
+    """
+    host, port = split_address(address)
+    try:
+        found = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
+        )
+        family, kind, protocol, _, where = found[0]
+        if port:
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(where)
+                probe.listen()
+        sockets: list[socket.socket] = []
+        for _ in range(count):
+            sock = socket.socket(family, kind, protocol)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            sock.bind(sockets[0].getsockname() if sockets else where)
+            sock.listen(BACKLOG)
+            sockets.append(sock)
+    except OSError as error:
+        hint = {
+            errno.EADDRINUSE: "another program listens there; stop it or set another `listen`",
+            errno.EACCES: "not permitted; ports below 1024 need root or CAP_NET_BIND_SERVICE",
+            errno.EADDRNOTAVAIL: "this machine does not have that address",
+        }.get(error.errno or 0, error.strerror or str(error))
+        raise ListenError(f"listen = {address}: {hint}") from None
+    return sockets
+
+
+class Supervisor:
+    """Runs the daemon: `run` returns when it has drained."""
+
+    def __init__(self, settings: Settings, config: Path | None) -> None:
+        self._settings = settings
+        self._config = config
+        self._slots: list[Slot] = []
+        self._processes: set[Process] = set()  # serving, starting, and on their way out
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._reloading = asyncio.Lock()
+        self._restarts = 0
+        self._metrics_folder = ""
+        self._ended = asyncio.Event()
+
+    async def run(self) -> None:
+        """Check, bind, start, watch, and drain in the end. Raises FilterdError if it cannot."""
+        from filterd.admin import AdminServer
+
+        settings = self._settings
+        self._slots = [
+            Slot(number, sock)
+            for number, sock in enumerate(bind(settings.listen, settings.workers))
+        ]
+        self._metrics_folder = tempfile.mkdtemp(prefix="filterd-metrics-")
+        admin: AdminServer | None = None
+        housekeeping: asyncio.Task[None] | None = None
+        try:
+            if settings.metrics:
+                admin = AdminServer(
+                    settings.metrics, self._metrics_folder, alive=self.alive, ready=self.ready
+                )
+            self._listen_to_signals()
+            await self._unless_stopped(self._open(admin.address if admin else ""))
+            housekeeping = asyncio.create_task(self._keep_house(), name="housekeeping")
+            await self._ended.wait()
+        finally:
+            if housekeeping is not None:
+                housekeeping.cancel()
+            await self._stop()
+            if admin is not None:
+                admin.close()
+            for slot in self._slots:
+                slot.sock.close()
+            shutil.rmtree(self._metrics_folder, ignore_errors=True)
+
+    def alive(self) -> tuple[bool, str]:
+        """Whether workers run, in a line. Called from the admin thread."""
+        running = sum(slot.current is not None for slot in self._slots)
+        return (
+            running > 0,
+            f"{running} of {len(self._slots)} workers ready, {self._restarts} restarts",
+        )
+
+    def ready(self) -> tuple[bool, str]:
+        """Whether mail is taken, in a line. Called from the admin thread."""
+        fine, text = self.alive()
+        return (False, "draining") if self._ended.is_set() else (fine, text)
+
+    async def _open(self, metrics: str) -> None:
+        """Everything that must be right before the first mail, then the workers."""
+        async with self._reloading:
+            await asyncio.to_thread(_upgrade, self._settings.database)
+            await _reach_next_hops(self._settings)
+            await asyncio.gather(*(self._start(slot) for slot in self._slots))
+        host, port = self._slots[0].sock.getsockname()[:2]
+        log.info("serving", listen=f"{host}:{port}", workers=len(self._slots), metrics=metrics)
+
+    async def _unless_stopped(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do `work`, or give it up on SIGTERM."""
+        task = asyncio.create_task(work)
+        stopped = asyncio.create_task(self._ended.wait())
+        await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if task.done():
+            task.result()
+        while not task.done():
+            # More than once: Python 3.11's wait_for, in our libraries, may swallow one.
+            task.cancel()
+            await asyncio.wait({task}, timeout=CANCEL_SECONDS)
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._asked_to_stop)
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._spawn(self._reload(), "reload"))
+
+    def _asked_to_stop(self) -> None:
+        if self._ended.is_set():
+            log.warning("second signal: ending at once, open transactions are cut off")
+            self._signal_all(signal.SIGKILL)
+        self._ended.set()
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _reload(self) -> None:
+        """New settings for new workers; what is wrong leaves the old ones in service."""
+        async with self._reloading:
+            before = self._settings
+            try:
+                settings = load_settings(self._config)
+                if _differ(before, settings, NEXT_HOP_SETTINGS):
+                    await _reach_next_hops(settings)
+                for name in _differ(before, settings, FIXED_SETTINGS):
+                    log.warning("setting changes at the next restart only", setting=name)
+                fixed = {name: getattr(before, name) for name in FIXED_SETTINGS}
+                self._settings = settings.model_copy(update=fixed)
+                for slot in self._slots:
+                    await self._replace(slot)
+            except FilterdError as error:
+                self._settings = before
+                if not self._ended.is_set():
+                    log.error("reload refused, the old settings stay", error=str(error))  # noqa: TRY400  # one line says it
+            else:
+                log.info("reloaded")
+
+    async def _replace(self, slot: Slot) -> None:
+        """A new worker on the slot's socket, and then the old one's leave; WorkerFailedError."""
+        async with slot.changing:
+            old = slot.current
+            await self._start(slot)
+            if old is not None:
+                old.retired = True
+                _signal(old, signal.SIGUSR1)
+
+    async def _start(self, slot: Slot) -> None:
+        """Start a worker on the slot's socket and wait until it is ready; WorkerFailedError."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        command = [sys.executable, "-m", "filterd.worker", "--number", str(slot.number)]
+        command += ["--listen-fd", str(slot.sock.fileno()), "--channel-fd", str(theirs.fileno())]
+        child = await asyncio.create_subprocess_exec(
+            *command,
+            pass_fds=(slot.sock.fileno(), theirs.fileno()),
+            env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": self._metrics_folder},
+            start_new_session=True,  # Ctrl-C is for the supervisor
+        )
+        theirs.close()
+        process = Process(child, ours, time.monotonic())
+        self._processes.add(process)
+        if self._ended.is_set():
+            _signal(process, signal.SIGTERM)
+        try:
+            await self._hear_ready(slot, process)
+        except BaseException:
+            _signal(process, signal.SIGKILL)
+            await child.wait()
+            self._forget(process)
+            raise
+        slot.current = process
+        self._spawn(self._watch(slot, process), f"worker {slot.number}")
+
+    async def _hear_ready(self, slot: Slot, process: Process) -> None:
+        """Tell a worker its settings and wait until it serves; WorkerFailedError if it does not.
+
+        They are told, not read by the worker: one that takes the place of another after a crash
+        must not take up a file that is just being edited, or was refused.
+        """
+        loop = asyncio.get_running_loop()
+        settings = self._settings.model_dump_json().encode() + b"\n"
+        report = b""
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                with contextlib.suppress(ConnectionError):  # its end is news enough
+                    await loop.sock_sendall(process.channel, settings)
+                    report = await loop.sock_recv(process.channel, REPORT_BYTES)
+        except TimeoutError:
+            raise WorkerFailedError(
+                f"worker {slot.number} was not ready within {START_SECONDS:.0f} s"
+            ) from None
+        word, _, rest = report.decode(errors="replace").partition(" ")
+        if word == "failed":
+            exit_code, _, text = rest.partition(" ")
+            raise WorkerFailedError(text, int(exit_code))
+        if word != "ready":
+            code = await process.child.wait()
+            raise WorkerFailedError(f"worker {slot.number} ended before it was ready (code {code})")
+
+    async def _watch(self, slot: Slot, process: Process) -> None:
+        """Wait for a worker's end and start its successor unless the end was asked for."""
+        code = await process.child.wait()
+        self._forget(process)
+        if slot.current is process:
+            slot.current = None
+        if self._ended.is_set():
+            # Or the kernel would go on giving it connections that nobody answers.
+            slot.sock.close()
+            return
+        if process.retired:
+            return
+        log.error("worker died", worker=slot.number, code=code)
+        if time.monotonic() - process.started > HEALTHY_SECONDS:
+            slot.backoff = FIRST_BACKOFF_SECONDS
+        while slot.current is None and not await self._ends_within(slot.backoff):
+            slot.backoff = min(slot.backoff * 2, LONGEST_BACKOFF_SECONDS)
+            async with slot.changing:
+                await self._succeed(slot)
+
+    async def _succeed(self, slot: Slot) -> None:
+        """A worker for a slot that has none, unless a reload has given it one meanwhile."""
+        if slot.current is not None:
+            return
+        self._restarts += 1
+        try:
+            await self._start(slot)
+        except WorkerFailedError as error:
+            if not self._ended.is_set():
+                log.error("worker did not start", worker=slot.number, error=str(error))  # noqa: TRY400  # one line says it
+
+    async def _ends_within(self, seconds: float) -> bool:
+        """Wait for `seconds` or until told to stop; whether that was it."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._ended.wait()
+        return self._ended.is_set()
+
+    def _forget(self, process: Process) -> None:
+        from prometheus_client.multiprocess import mark_process_dead
+
+        process.channel.close()
+        self._processes.discard(process)
+        mark_process_dead(process.child.pid, path=self._metrics_folder)  # type: ignore[no-untyped-call]
+
+    async def _keep_house(self) -> None:
+        """Retention, once an hour."""
+        while True:
+            try:
+                removed = await asyncio.to_thread(_purge, self._settings)
+                log.info("retention", messages=removed.messages, texts=removed.texts)
+            except FilterdError as error:
+                log.error("retention failed, next try in an hour", error=str(error))  # noqa: TRY400  # one line says it
+            except Exception:
+                # A bug in here must not be the end of all retention.
+                log.exception("retention failed, next try in an hour")
+            await asyncio.sleep(PURGE_SECONDS)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        for process in self._processes:
+            _signal(process, number)
+
+    async def _stop(self) -> None:
+        """Drain every worker; kill what has not ended when its time is over."""
+        self._ended.set()
+        self._signal_all(signal.SIGTERM)
+        limit = time.monotonic() + self._settings.drain_timeout + KILL_GRACE_SECONDS
+        while self._tasks and (left := limit - time.monotonic()) > 0:
+            await asyncio.wait(set(self._tasks), timeout=left)
+        if self._tasks:
+            log.warning("workers did not drain in time", count=len(self._processes))
+            self._signal_all(signal.SIGKILL)
+            tasks = set(self._tasks)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _reach_next_hops(settings: Settings) -> None:
+    """Ask each next hop what it can; NextHopError if it cannot be reached, else SettingsError."""
+    from filterd.smtp.nexthop import open_next_hop
+
+    for name in ("next_hop", "quarantine"):
+        url = getattr(settings, name)
+        if not url:
+            continue
+        try:
+            hop = open_next_hop(url, next_hop_options(settings))
+        except NextHopError as error:
+            raise SettingsError(f"{name}: {error}") from None
+        try:
+            await hop.capabilities()
+        except NextHopError as error:
+            raise NextHopError(f"{name}: {error}") from None
+        finally:
+            await hop.close()
+
+
+def _upgrade(url: str) -> None:
+    """Bring the database's schema up to date; blocks. Raises StoreError."""
+    from filterd.store.database import open_database
+    from filterd.store.schema import upgrade
+
+    with contextlib.closing(open_database(url)) as database:
+        upgrade(database)
+
+
+def _purge(settings: Settings) -> Purged:
+    """Remove what retention does not keep; blocks. Raises StoreError."""
+    from filterd.store.database import open_database
+    from filterd.store.retention import purge
+
+    with contextlib.closing(open_database(settings.database)) as database:
+        return purge(
+            database,
+            now=datetime.now(UTC),
+            retention_days=settings.retention_days,
+            store_text=settings.store_text,
+        )
+
+
+def _differ(one: Settings, other: Settings, names: tuple[str, ...]) -> list[str]:
+    return [name for name in names if getattr(one, name) != getattr(other, name)]
+
+
+def _signal(process: Process, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.child.send_signal(number)

@@ -1,0 +1,267 @@
+"""What happens to one message between end of data and the next hop: judged, stamped, recorded.
+
+The SMTP side calls `examine` and knows nothing of models; whatever goes wrong in here is decided
+by `on_failure` and never reaches the client as an error of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+import structlog
+
+from filterd import metrics
+from filterd.mail.stamp import stamp
+from filterd.model.batcher import Overloaded
+from filterd.pipeline import Judgement, conclude, read
+from filterd.policy import (
+    SPAMASSASSIN_REQUIRED,
+    Action,
+    Mode,
+    Policy,
+    Verdict,
+    spamassassin_score,
+)
+from filterd.smtp.examiner import Envelope, Outcome
+from filterd.smtp.replies import Reply
+from filterd.store.messages import MessageRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from filterd.model.batcher import Batcher
+    from filterd.store.recorder import Recorder
+
+log = structlog.get_logger()
+
+# Reading a mail is bounded pure Python; two threads keep one slow mail from holding up the rest.
+READ_THREADS = 2
+REFUSED_AS_SPAM = Reply(550, "5.7.1 Message refused: held to be spam")
+NOT_JUDGED = Reply(451, "4.7.1 Message could not be judged now, try again later")
+MILLISECONDS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Handling:
+    """What the settings say about judged and unjudged mail."""
+
+    policy: Policy
+    on_failure: Literal["pass", "tempfail"]
+    deadline: float
+    subject_tag: str
+    spam_headers: bool
+    keep_text: bool
+
+    @property
+    def mode(self) -> Mode:
+        """The mode that the policy acts in."""
+        return self.policy.mode
+
+
+class MailExaminer:
+    """Judges messages for the SMTP sessions of one worker. `close` before the loop ends."""
+
+    def __init__(
+        self,
+        batcher: Batcher,
+        recorder: Recorder,
+        handling: Handling,
+        *,
+        new_id: Callable[[], str],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._batcher = batcher
+        self._recorder = recorder
+        self._handling = handling
+        self._new_id = new_id
+        self._now = now
+        self._readers = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="reader")
+
+    async def examine(self, envelope: Envelope, message: bytes) -> tuple[Outcome, MessageRecord]:
+        """Judge and stamp; never raises. The record goes back to `delivered` with the replies."""
+        started = time.perf_counter()
+        message_id = self._new_id()
+        judged = await self._judge(message, started)
+        metrics.MESSAGE_BYTES.observe(len(message))
+        outcome, judged = self._decide(message, message_id, judged)
+        return outcome, self._record(envelope, message, message_id, judged, started)
+
+    def delivered(self, token: object, replies: tuple[Reply, ...]) -> None:
+        """Record a message with what the next hop, or we, answered."""
+        if not isinstance(token, MessageRecord):
+            raise TypeError(f"not a token of ours: {type(token).__name__}")
+        answer = "; ".join(f"{reply.code} {reply.text.splitlines()[0][:200]}" for reply in replies)
+        first_digit = f"{replies[0].code // 100}xx" if replies else "none"
+        metrics.MESSAGES.labels(token.verdict or "unjudged", first_digit).inc()
+        log.info(
+            "message",
+            id=token.id,
+            verdict=token.verdict or "unjudged",
+            spam=None if token.spam is None else round(token.spam, 4),
+            sentiment=token.sentiment,
+            failure=token.failure,
+            ms=round(token.ms, 1),
+            size=token.size,
+            reply=[reply.code for reply in replies],
+        )
+        self._recorder.record(replace(token, outcome=answer or "no reply"))
+
+    async def close(self) -> None:
+        """Let the reading threads finish."""
+        await asyncio.to_thread(self._readers.shutdown)
+
+    async def _judge(self, message: bytes, started: float) -> Judgement | str:
+        """A judgement, or in a word why there is none."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._handling.deadline):
+                reading = await loop.run_in_executor(self._readers, read, message)
+                scores = await self._batcher.encode(reading.text)
+            return conclude(reading, scores, self._handling.policy, time.perf_counter() - started)
+        except TimeoutError:
+            log.warning("judging overran its deadline", seconds=self._handling.deadline)
+            return "deadline"
+        except Overloaded:
+            return "overload"
+        except Exception:
+            # Our own trouble must never cost the sender a mail: on_failure decides (design 4.5).
+            log.exception("judging failed")
+            return "error"
+
+    def _decide(
+        self, message: bytes, message_id: str, judged: Judgement | str
+    ) -> tuple[Outcome, Judgement | str]:
+        """What becomes of the message, and its judgement unless that could not be carried out."""
+        if isinstance(judged, Judgement):
+            try:
+                outcome = self._act(message, message_id, judged)
+            except Exception:
+                log.exception("stamping failed", id=message_id)
+                judged = "error"
+            else:
+                _count(judged)
+                return outcome, judged
+        metrics.UNJUDGED.labels(judged).inc()
+        return self._let_through(message, message_id, judged), judged
+
+    def _act(self, message: bytes, message_id: str, judged: Judgement) -> Outcome:
+        handling = self._handling
+        if handling.mode == "shadow":
+            return Outcome(message, None)
+        action = handling.policy.action(judged.verdict, judged.spam)
+        if action is Action.REJECT:
+            return Outcome(None, REFUSED_AS_SPAM)
+        headers = verdict_headers(message_id, judged, spam_headers=handling.spam_headers)
+        tag = handling.subject_tag if judged.verdict is Verdict.SPAM else ""
+        stamped = stamp(message, headers, subject_tag=tag)
+        return Outcome(stamped, None, quarantine=action is Action.QUARANTINE)
+
+    def _let_through(self, message: bytes, message_id: str, reason: str) -> Outcome:
+        handling = self._handling
+        if handling.on_failure == "tempfail" and handling.mode != "shadow":
+            return Outcome(None, NOT_JUDGED)
+        if handling.mode == "shadow":
+            return Outcome(message, None)
+        headers = [
+            ("X-Filterd-Verdict", f"unjudged; reason={reason}"),
+            ("X-Filterd-Id", message_id),
+        ]
+        try:
+            return Outcome(stamp(message, headers), None)
+        except Exception:
+            log.exception("delivered without a header", id=message_id)
+            return Outcome(message, None)
+
+    def _record(
+        self,
+        envelope: Envelope,
+        message: bytes,
+        message_id: str,
+        judged: Judgement | str,
+        started: float,
+    ) -> MessageRecord:
+        record = MessageRecord(
+            id=message_id,
+            received_at=self._now(),
+            client_address=envelope.xforward.get("ADDR", envelope.client_address),
+            helo=envelope.xforward.get("HELO", envelope.helo),
+            sender=envelope.sender,
+            recipients=envelope.recipients,
+            size=len(message),
+            ms=(time.perf_counter() - started) * MILLISECONDS,
+            digest=hashlib.sha256(message.partition(b"\r\n\r\n")[2]).hexdigest(),
+        )
+        if not isinstance(judged, Judgement):
+            return replace(record, failure=judged)
+        read_message = judged.reading.message
+        return replace(
+            record,
+            subject=read_message.subject,
+            from_address=read_message.from_address,
+            from_domain=read_message.from_domain,
+            message_id=read_message.message_id,
+            verdict=judged.verdict.value,
+            spam=judged.spam,
+            threshold=judged.threshold,
+            sentiment=judged.sentiment,
+            scores=judged.scores,
+            model=judged.model,
+            text=judged.reading.text if self._handling.keep_text else None,
+            embedding=judged.embedding if self._handling.keep_text else None,
+        )
+
+
+def verdict_headers(
+    message_id: str, judged: Judgement, *, spam_headers: bool
+) -> list[tuple[str, str]]:
+    """The headers of design section 5 for one judged message."""
+    headers = [
+        (
+            "X-Filterd-Verdict",
+            f"{judged.verdict}; score={judged.spam:.4f}; threshold={judged.threshold:.4f}",
+        ),
+        ("X-Filterd-Sentiment", f"{judged.sentiment}; score={judged.sentiment_score:.4f}"),
+        ("X-Filterd-Id", message_id),
+        ("X-Filterd-Model", judged.model),
+    ]
+    if spam_headers:
+        spam = judged.verdict is Verdict.SPAM
+        score = f"{spamassassin_score(judged.spam, judged.threshold):.1f}"
+        status = f"score={score} required={SPAMASSASSIN_REQUIRED} tests=FILTERD_BERT"
+        headers += [
+            ("X-Spam-Flag", "YES" if spam else "NO"),
+            ("X-Spam-Score", score),
+            ("X-Spam-Status", f"{'Yes' if spam else 'No'}, {status}"),
+        ]
+    return headers
+
+
+def why_in_a_line(judged: Judgement) -> str:
+    """Score against threshold and what was found in the message, for people."""
+    signals = judged.reading.message.signals
+    found = {
+        "hidden characters": signals.hidden_characters,
+        "look-alike letters": signals.lookalikes,
+        "zero-width characters": signals.zero_width,
+        "mismatched links": signals.mismatched_links,
+    }
+    noticed = [
+        f"{count} {what.removesuffix('s') if count == 1 else what}"
+        for what, count in found.items()
+        if count
+    ]
+    comparison = "≥" if judged.verdict is Verdict.SPAM else "<"
+    score = f"spam {judged.spam:.4f} {comparison} threshold {judged.threshold:.4f}"
+    return "; ".join([score, *noticed])
+
+
+def _count(judged: Judgement) -> None:
+    metrics.SENTIMENT.labels(judged.sentiment).inc()
+    metrics.JUDGE_SECONDS.observe(judged.ms / MILLISECONDS)
+    metrics.SPAM_SCORE.observe(judged.spam)

@@ -1,0 +1,103 @@
+"""Bytes to judgement: the one path that serve, check, scan and replay take.
+
+`read` is all that happens before the model, `conclude` all that happens after it; between them
+stands an encoder, called directly (check, scan) or through the batcher (serve).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from filterd.mail.parse import Message, parse
+from filterd.mail.render import render
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+
+    from filterd.model.encoder import Encoder, Scores
+    from filterd.policy import Policy, Verdict
+
+SPAM_TASK = "spam"
+SENTIMENT_TASK = "sentiment"
+# Enough for 512 tokens, the most a BERT takes; the encoder cuts further to its own max_tokens.
+# Also what a record keeps of a mail at most.
+RENDERED_CHARACTERS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A message as far as it can be known without the model.
+
+    `text` is what the model gets; `seconds` what reading cost.
+    """
+
+    message: Message
+    text: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What filterd holds of a message. Probabilities are calibrated, 0..1; `ms` is wall time."""
+
+    verdict: Verdict
+    spam: float
+    threshold: float
+    sentiment: str
+    sentiment_score: float
+    scores: dict[str, dict[str, float]]
+    model: str
+    reading: Reading
+    embedding: np.ndarray
+    ms: float
+
+
+def read(raw: bytes) -> Reading:
+    """Parse and render one message; never raises, linear in its size."""
+    started = time.perf_counter()
+    message = parse(raw)
+    text = render(message, max_characters=RENDERED_CHARACTERS)
+    return Reading(message, text, time.perf_counter() - started)
+
+
+def conclude(reading: Reading, scores: Scores, policy: Policy, seconds: float) -> Judgement:
+    """Turn the encoder's scores into a judgement; `seconds` is the whole time it took."""
+    bundle = scores.bundle
+    named = {
+        task.name: dict(zip(task.labels, scores.tasks[task.name], strict=True))
+        for task in bundle.tasks
+    }
+    spam = named[SPAM_TASK]["spam"]
+    sentiment, sentiment_score = max(named[SENTIMENT_TASK].items(), key=lambda item: item[1])
+    shipped = bundle.threshold(SPAM_TASK)
+    return Judgement(
+        verdict=policy.verdict(spam, shipped),
+        spam=spam,
+        threshold=policy.threshold(shipped),
+        sentiment=sentiment,
+        sentiment_score=sentiment_score,
+        scores=named,
+        model=bundle.version,
+        reading=reading,
+        embedding=scores.embedding,
+        ms=seconds * 1000,
+    )
+
+
+def judge(raws: Sequence[bytes], encoder: Encoder, policy: Policy) -> list[Judgement]:
+    """Judge messages one after the other on this thread, for check, scan and replay.
+
+    `ms` of each is its own reading plus an even share of the encoder's time.
+    """
+    readings = [read(raw) for raw in raws]
+    started = time.perf_counter()
+    scores = encoder.encode([reading.text for reading in readings])
+    share = (time.perf_counter() - started) / max(len(raws), 1)
+    return [
+        conclude(reading, score, policy, reading.seconds + share)
+        for reading, score in zip(readings, scores, strict=True)
+    ]

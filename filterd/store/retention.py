@@ -1,0 +1,105 @@
+"""What is forgotten, and when: retention and `store_text`. Run once a day or so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, Literal
+
+from sqlalchemy import and_, delete, exists, or_, select, update
+from sqlalchemy.orm import aliased
+
+from filterd.store.engine import sqlite_driver
+from filterd.store.faults import in_one_line
+from filterd.store.tables import Labels, Messages
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import ColumnElement, Delete, Update
+
+    from filterd.store.database import Database
+
+StoreText = Literal["all", "labelled", "none"]
+
+# Within this a mail may still be put right by staff, who need to see it, and the learner its text.
+DAYS_TO_LABEL: Final = 14
+# Rows of one transaction: others that want to write wait for some milliseconds, not for all of it.
+ROWS_AT_ONCE: Final = 500
+PAGES_AT_ONCE: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """How many messages were removed, and how many others lost text and embedding."""
+
+    messages: int
+    texts: int
+
+
+def purge(
+    database: Database, *, now: datetime, retention_days: int, store_text: StoreText
+) -> Purged:
+    """Remove what the site does not want kept; raises StoreError.
+
+    Messages older than `retention_days` that nobody ever labelled go altogether. Text and
+    embedding go
+
+    - with store_text "all": after `retention_days`, unless a label stands;
+    - with "labelled": after 14 days (or `retention_days` if shorter), unless a label stands;
+    - with "none": always.
+
+    So a labelled mail keeps its text, as training data, until its labels are undone; its row
+    stays for the audit trail. SQLite overwrites what it removes and gives the room back to the
+    disk; PostgreSQL does so at its next VACUUM.
+    """
+    too_old = Messages.received_at < now - timedelta(days=retention_days)
+    gone = _in_steps(
+        database,
+        delete(Messages),
+        and_(too_old, ~exists().where(Labels.message_id == Messages.id)),
+    )
+    days = min(retention_days, DAYS_TO_LABEL) if store_text == "labelled" else retention_days
+    has_text = or_(Messages.text.is_not(None), Messages.embedding.is_not(None))
+    if store_text != "none":
+        not_wanted = Messages.received_at < now - timedelta(days=days)
+        has_text = and_(has_text, not_wanted, ~_label_stands())
+    texts = _in_steps(database, update(Messages).values(text=None, embedding=None), has_text)
+    if gone or texts:
+        _give_back_room(database)
+    return Purged(messages=gone, texts=texts)
+
+
+def _label_stands() -> ColumnElement[bool]:
+    undo = aliased(Labels)
+    return exists().where(
+        Labels.message_id == Messages.id,
+        Labels.undoes.is_(None),
+        ~exists().where(undo.undoes == Labels.id),
+    )
+
+
+def _give_back_room(database: Database) -> None:
+    if database.path is None:
+        return
+    with in_one_line(database.name), sqlite_driver(database.engine) as connection:
+        free = None
+        while free != (free := connection.execute("PRAGMA freelist_count").fetchone()[0]):
+            # fetchall, since each step frees one page.
+            connection.execute(f"PRAGMA incremental_vacuum({PAGES_AT_ONCE})").fetchall()
+        # The write-ahead log still holds what was removed until it is emptied.
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def _in_steps(
+    database: Database, statement: Delete | Update, condition: ColumnElement[bool]
+) -> int:
+    ids = select(Messages.id).where(condition).limit(ROWS_AT_ONCE)
+    done = 0
+    while True:
+        # In turn, so that nobody labels a message between the look and the removal.
+        with database.write(in_turn=True) as connection:
+            changed = connection.execute(statement.where(Messages.id.in_(ids))).rowcount
+        done += changed
+        if changed < ROWS_AT_ONCE:
+            return done

@@ -1,0 +1,114 @@
+import json
+
+import pytest
+
+from filterd.mail.message import Message
+from trainer.dataset import (
+    Plan,
+    choose_split,
+    digest,
+    fingerprint,
+    load_examples,
+    read_examples,
+    save_examples,
+)
+from trainer.errors import CorporaError
+
+PLAN = Plan(max_characters=512)
+
+
+def read(folder, plan=PLAN):
+    return read_examples(folder, plan, lambda *_: None)
+
+
+def write_lines(folder, name, rows):
+    (folder / f"{name}.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+
+
+def test_a_body_that_comes_twice_is_read_once_in_all_corpora(tmp_path):
+    for name in ("first", "second"):
+        write_lines(
+            tmp_path,
+            name,
+            [
+                {"text": "You have won 100 dollars, call now", "label": "spam"},
+                {"text": "You have won 999 dollars: CALL NOW!", "label": "spam"},
+                {"text": f"The minutes of {name}", "label": "ham"},
+            ],
+        )
+    assert len(read(tmp_path)) == 3
+
+
+def test_bodies_without_letters_are_told_apart_by_their_subjects():
+    assert fingerprint(Message(subject="one", text="1")) != fingerprint(
+        Message(subject="two", text="1")
+    )
+
+
+def test_equal_bodies_always_fall_into_the_same_split():
+    groups = [fingerprint(Message(text=f"letter number {'x' * n}")) for n in range(400)]
+    splits = [choose_split("", group, has_train=False) for group in groups]
+    assert splits == [choose_split("", group, has_train=False) for group in groups]
+    assert 5 <= splits.count("validation") <= 40
+
+
+def test_what_a_corpus_keeps_for_testing_is_never_trained_on(tmp_path):
+    rows = [
+        {"text": f"opinion {'abcdefgh'[n % 8]}{'xyz'[n % 3]}q{chr(97 + n)}", "label": "neutral",
+         "split": "test" if n % 2 else "val"}
+        for n in range(20)
+    ]  # fmt: skip
+    write_lines(tmp_path, "tweets", rows)
+    splits = {each.texts[0][-1]: each.split for each in read(tmp_path)}
+    assert all((splits[chr(97 + n)] == "test") == bool(n % 2) for n in range(20))
+
+
+def test_a_limit_holds_per_corpus_and_label(tmp_path):
+    rows = [
+        {"text": f"letter of {chr(97 + n % 26)}{chr(97 + n // 26)}", "label": label}
+        for n in range(100)
+        for label in ("spam", "ham")
+        if n % 2 == (label == "spam")
+    ]
+    write_lines(tmp_path, "notes", rows)
+    examples = read(tmp_path, Plan(512, limit=7))
+    trained = [each for each in examples if each.split == "train"]
+    assert sorted(each.labels["spam"] for each in trained) == ["ham"] * 7 + ["spam"] * 7
+
+
+def test_only_training_examples_get_variants(tmp_path):
+    rows = [
+        {"text": f"letter of {'abcdefghij'[n % 10] * (1 + n)}", "label": "ham"} for n in range(60)
+    ]
+    write_lines(tmp_path, "notes", rows)
+    for each in read(tmp_path):
+        assert len(each.texts) == (3 if each.split == "train" else 1)
+
+
+def test_the_digest_knows_the_data_and_not_its_order(tmp_path):
+    write_lines(
+        tmp_path, "notes", [{"text": f"letter {'x' * n}", "label": "ham"} for n in range(9)]
+    )
+    examples = read(tmp_path)
+    assert digest(examples) == digest(examples[::-1])
+    assert digest(examples) != digest(examples[1:])
+
+
+def test_examples_come_back_from_disk_as_they_went(tmp_path):
+    write_lines(tmp_path, "notes", [{"text": "caf\u00e9 \U0001f600 \ud83d", "label": "ham"}])
+    examples = read(tmp_path)
+    save_examples(tmp_path / "examples.out", examples)
+    assert load_examples(tmp_path / "examples.out") == examples
+
+
+def test_a_corpus_to_leave_out_must_exist(tmp_path):
+    write_lines(tmp_path, "notes", [{"text": "hello there", "label": "ham"}])
+    with pytest.raises(CorporaError, match="no corpus 'letters' to leave out"):
+        read(tmp_path, Plan(512, exclude=("letters",)))
+
+
+def test_a_corpus_left_out_is_not_read(tmp_path):
+    write_lines(tmp_path, "notes", [{"text": "hello there", "label": "ham"}])
+    write_lines(tmp_path, "other", [{"text": "good day to you", "label": "ham"}])
+    examples = read(tmp_path, Plan(512, exclude=("notes",)))
+    assert [each.corpus for each in examples] == ["other"]

@@ -1,0 +1,129 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from filterd.model.encoder import softmax
+from trainer.dataset import Example
+from trainer.errors import TrainingError
+from trainer.evaluate import (
+    choose_threshold,
+    class_figures,
+    fit_temperature,
+    missed_area,
+    recall_at,
+    score_tasks,
+    spam_figures,
+)
+from trainer.gate import compare_graphs, refuse_unless_equal
+
+NAMES = {"spam": ("ham", "spam"), "sentiment": ("negative", "neutral", "positive")}
+
+
+def example(task, label, corpus="notes"):
+    return Example(("text",), {task: label}, corpus, "validation", "00")
+
+
+def test_the_missed_area_is_the_share_of_pairs_in_the_wrong_order():
+    scores, is_spam = np.array([0.1, 0.4, 0.35, 0.8]), np.array([False, False, True, True])
+    assert missed_area(scores, is_spam) == pytest.approx(25.0)
+
+
+def test_one_class_alone_has_no_missed_area():
+    assert missed_area(np.array([0.1, 0.2]), np.array([False, False])) is None
+
+
+def test_recall_counts_spam_above_what_the_permitted_share_of_ham_reaches():
+    ham, spam = np.linspace(0, 0.999, 1000), np.array([0.9975, 0.9985, 0.5, 1.0])
+    scores, is_spam = np.concatenate([ham, spam]), np.arange(1004) >= 1000
+    assert recall_at(scores, is_spam, 0.001) == 0.5  # one ham of 1,000 may be above
+    assert recall_at(scores, is_spam, 0.005) == 0.75
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(
+    st.lists(st.floats(0, 1), min_size=1, max_size=50),
+    st.lists(st.floats(0, 1), max_size=50),
+)
+def test_the_threshold_is_always_within_its_bounds(ham, spam):
+    scores = np.array([*ham, *spam])
+    is_spam = np.arange(len(scores)) >= len(ham)
+    assert 0.5 <= choose_threshold(scores, is_spam) <= 0.99
+
+
+def test_the_threshold_keeps_ham_below_it():
+    scores = np.array([0.1, 0.7, 0.9, 0.99])
+    assert choose_threshold(scores, np.array([False, False, True, True])) == pytest.approx(0.7001)
+
+
+def test_temperature_finds_by_how_much_logits_boast():
+    chance = np.random.default_rng(0)
+    honest = chance.normal(0, 2, (4000, 3))
+    draws = chance.random(4000)
+    labels = (softmax(honest).cumsum(axis=1) < draws[:, None]).sum(axis=1)
+    assert fit_temperature(honest * 2.5, labels) == pytest.approx(2.5, rel=0.1)
+
+
+def test_figures_of_a_task_without_examples_are_none_and_not_an_error():
+    empty = class_figures(np.zeros((0, 3)), np.zeros(0, dtype=np.int64), NAMES["sentiment"])
+    assert (empty["count"], empty["accuracy"], empty["macro_f1"]) == (0, None, None)
+
+
+def test_a_corpus_of_two_classes_is_judged_by_its_two():
+    logits = np.array([[2.0, 1, 0], [0, 1, 2.0]])
+    found = class_figures(logits, np.array([0, 2]), NAMES["sentiment"])
+    assert found["macro_f1"] == 1.0
+
+
+def test_mistakes_of_both_kinds_are_counted_at_the_threshold():
+    found = spam_figures(
+        np.array([0.2, 0.8, 0.6, 0.9]), np.array([False, False, True, True]), threshold=0.7
+    )
+    assert (found["false_positives"], found["false_negatives"]) == (1, 1)
+    assert (found["precision"], found["recall"], found["f1"]) == (0.5, 0.5, 0.5)
+
+
+def test_each_task_is_scored_on_the_examples_that_know_it():
+    examples = [
+        example("spam", "spam"),
+        example("spam", "ham", "letters"),
+        example("sentiment", "neutral"),
+    ]
+    logits = {
+        "spam": np.array([[0, 3.0], [3.0, 0], [9.0, 0]]),
+        "sentiment": np.array([[9.0, 0, 0], [9.0, 0, 0], [0, 3.0, 0]]),
+    }
+    found = score_tasks(NAMES, logits, examples)
+    assert found["spam"]["one_minus_roca_percent"] == 0.0
+    assert (found["spam"]["ham"], found["spam"]["spam"]) == (1, 1)
+    assert sorted(found["spam"]["corpora"]) == ["letters", "notes"]
+    assert found["sentiment"]["accuracy"] == 1.0
+    assert found["objective"] == 2.0
+
+
+def graphs(moved):
+    labels = ["ham", "spam"] * 100
+    examples = [example("spam", label) for label in labels]
+    full = np.array([[1.0, -1.0] if label == "ham" else [-1.0, 1.0] for label in labels])
+    int8 = full.copy()
+    int8[:moved] *= -1
+    return compare_graphs(
+        {"spam": NAMES["spam"]}, {"spam": full}, {"spam": int8}, examples, (1.0, 0.5)
+    )
+
+
+def test_a_graph_that_decides_alike_passes():
+    comparison = graphs(moved=0)
+    assert comparison["same_decisions"]["spam"] == 1.0
+    refuse_unless_equal(comparison)
+
+
+def test_a_graph_that_lost_accuracy_is_refused():
+    with pytest.raises(TrainingError, match="AUC 0.98000, full precision has 1"):
+        refuse_unless_equal(graphs(moved=4))
+
+
+def test_a_graph_that_moves_verdicts_is_refused():
+    comparison = {"auc": {"fp32": 0.99, "int8": 0.99}, "same_decisions": {"spam": 0.994}}
+    with pytest.raises(TrainingError, match=r"changes 0.60% of the verdicts"):
+        refuse_unless_equal(comparison)

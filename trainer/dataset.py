@@ -1,0 +1,266 @@
+"""Corpora to examples: rendered, each text once, shared out fairly, split, and kept on disk.
+
+What a training run reads is decided here and written down with its digest; nothing later looks
+at a corpus again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import re
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from filterd.mail.render import render
+from trainer.augment import vary
+from trainer.corpora import SENTIMENT, SPAM, Source, find_corpora, list_sources, read_message
+from trainer.errors import CorporaError
+from trainer.letters import load_templates, unfold
+from trainer.sentences import plain, wrapped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Sequence
+    from pathlib import Path
+
+    from filterd.mail.message import Message
+
+    Progress = Callable[[str, int, int], None]
+
+Split = Literal["train", "validation", "test"]
+TASKS = {SPAM: ("ham", "spam"), SENTIMENT: ("negative", "neutral", "positive")}
+VALIDATION_PERCENT = 5
+VALIDATION_CAP = 400
+VARIANTS = 2
+LETTERS = "own_letters"  # the name that they go by, beside the corpora
+UNFOLDINGS = 16  # of a letter's template
+FEWEST_LETTERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How much of a corpus trains: at most `cap` examples per label, each taken `repeat` times."""
+
+    cap: int = 3000
+    repeat: int = 1
+
+
+# Caps balance the corpora, so that none teaches the model to recognise itself, and keep a run on
+# two cores within the hour.
+SHARES = {
+    "enron_ham": Share(1200),  # one company's mail; ham alone
+    "enron_spam_preprocessed": Share(1700),  # subject and text only
+    LETTERS: Share(repeat=6),  # a template each, which unfolds into something else each time
+    "lingspam_bare": Share(350),  # one linguistics list
+    "lists_2019_2023": Share(2000),
+    "nazario_csv": Share(1300),
+    "scams_2023_2025": Share(repeat=2),  # few, and the newest there is
+    "sentiment_custrev": Share(1300),
+    "sentiment_sst5": Share(1700),
+    "sentiment_tweeteval": Share(repeat=2),  # small, and the nearest to what people write
+    "sms_spam_collection": Share(300),  # not mail
+    "spamassassin": Share(1900),
+}
+# These words of a label mean the same to a corpus that names its own split.
+SPLITS: dict[str, Split] = {"test": "test", "dev": "validation", "train": "train"}
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A text as the model reads it, and what is known of it.
+
+    `texts` begins with the plain reading; the rest are variants for training. `labels` maps task
+    to label: a task that is not in it is unknown here. `group` is equal for equal bodies.
+    """
+
+    texts: tuple[str, ...]
+    labels: dict[str, str]
+    corpus: str
+    split: Split
+    group: str
+    repeat: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to read: all that decides the examples, beside the files themselves."""
+
+    max_characters: int
+    seed: int = 0
+    limit: int | None = None  # most examples per corpus and label; None: by SHARES
+    exclude: tuple[str, ...] = ()
+    variants: int = VARIANTS
+    by_share: bool = True  # False: nothing is trained on, so all of it is test
+    letters: bool = False  # whether our own letters (trainer.letters) come with them
+
+
+@dataclass(slots=True)
+class _Quota:
+    """Counts what a corpus has given, per label and split."""
+
+    share: Share
+    limit: int | None
+    taken: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def cap(self, split: Split) -> float:
+        if split == "test":
+            return float("inf") if self.limit is None else self.limit
+        cap = self.share.cap if split == "train" else VALIDATION_CAP
+        return cap if self.limit is None else min(cap, self.limit)
+
+    def admit(self, label: str, split: Split) -> bool:
+        if self.taken[label, split] >= self.cap(split):
+            return False
+        self.taken[label, split] += 1
+        return True
+
+    def is_full(self, label: str, *, by_share: bool) -> bool:
+        """Whether no split that an entry without one can fall into takes more."""
+        splits: tuple[Split, ...] = ("train", "validation") if by_share else ("test",)
+        return all(self.taken[label, name] >= self.cap(name) for name in splits)
+
+
+def read_examples(folder: Path, plan: Plan, progress: Progress) -> list[Example]:
+    """Every example of a corpora folder by this plan, in a fixed order.
+
+    `progress` is told corpus, sources done and sources in all. Raises CorporaError.
+    """
+    names = find_corpora(folder)
+    if unknown := set(plan.exclude) - set(names):
+        raise CorporaError(f"{folder}: no corpus '{min(unknown)}' to leave out")
+    seen: set[str] = set()
+    examples: list[Example] = []
+    for name in names:
+        if name not in plan.exclude:
+            examples += _read_corpus(folder, name, plan, seen, progress)
+    if plan.letters:
+        examples += _read_letters(plan)
+    if not examples:
+        raise CorporaError(f"{folder}: no message in it; nothing to learn from")
+    return examples
+
+
+def _read_corpus(
+    folder: Path, name: str, plan: Plan, seen: set[str], progress: Progress
+) -> Iterator[Example]:
+    sources = list_sources(folder, name, plan.seed)
+    quota = _Quota(SHARES.get(name, Share()), plan.limit)
+    has_train = any(source.split == "train" for source in sources)
+    pools: dict[str, list[str]] = {}
+    for source in sources:
+        if source.task == SENTIMENT:
+            pools.setdefault(source.label, []).append(str(source.fields["text"]))
+    for number, source in enumerate(sources):
+        progress(name, number, len(sources))
+        if not source.split and quota.is_full(source.label, by_share=plan.by_share):
+            continue
+        chance = random.Random(f"{plan.seed}/{name}/{number}")  # noqa: S311 - no secret
+        is_sentence = source.task == SENTIMENT
+        message = plain(source.fields["text"]) if is_sentence else read_message(source)
+        group = fingerprint(message)
+        if group in seen:
+            continue
+        split = choose_split(source.split, group, has_train=has_train) if plan.by_share else "test"
+        if not quota.admit(source.label, split):
+            continue
+        seen.add(group)
+        others = pools.get(source.label, []) if split == "train" else []
+        yield Example(
+            tuple(_readings(source, message, split, others, plan, chance)),
+            source.labels,
+            name,
+            split,
+            group,
+            quota.share.repeat if split == "train" else 1,
+        )
+    progress(name, len(sources), len(sources))
+
+
+def _read_letters(plan: Plan) -> Iterator[Example]:
+    """An example per template of our own letters, with its unfoldings for readings."""
+    for number, template in enumerate(load_templates()):
+        if plan.limit is not None and number >= plan.limit:
+            return
+        chance = random.Random(f"{plan.seed}/{LETTERS}/{number}")  # noqa: S311 - no secret
+        group = hashlib.sha256(template.body.encode()).hexdigest()[:16]
+        split = choose_split("", group, has_train=True)
+        count = UNFOLDINGS if split == "train" else 1
+        texts = (
+            render(unfold(template, chance), max_characters=plan.max_characters)
+            for _ in range(count)
+        )
+        repeat = SHARES[LETTERS].repeat if split == "train" else 1
+        yield Example(tuple(texts), template.labels, LETTERS, split, group, repeat)
+
+
+def _readings(
+    source: Source,
+    message: Message,
+    split: Split,
+    others: Sequence[str],
+    plan: Plan,
+    chance: random.Random,
+) -> Iterator[str]:
+    yield render(message, max_characters=plan.max_characters)
+    for _ in range(plan.variants if split == "train" else 0):
+        if source.task == SENTIMENT:
+            variant = wrapped(source.fields["text"], others, chance)
+        else:
+            variant = vary(message, chance)
+        yield render(variant, max_characters=plan.max_characters)
+
+
+def fingerprint(message: Message) -> str:
+    """Equal for messages with the same letters in their bodies: hex of 64 bits.
+
+    Figures, punctuation and case do not count, so a form letter with another sum is the same one.
+    """
+    letters = re.sub(r"[\W\d_]+", "", message.text.lower())
+    if len(letters) < FEWEST_LETTERS:  # nothing to tell it by but the subject
+        letters = re.sub(r"\s+", "", f"{message.subject}\n{message.text}".lower())
+    return hashlib.sha256(letters.encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def choose_split(given: str, group: str, *, has_train: bool) -> Split:
+    """The split of an example: its corpus' own, else by its group, so that copies stay together.
+
+    A corpus that names a validation split but no training split is there to be trained on.
+    """
+    if given in SPLITS and (has_train or given == "test"):
+        return SPLITS[given]
+    return "validation" if int(group, 16) % 100 < VALIDATION_PERCENT else "train"
+
+
+def digest(examples: Collection[Example]) -> str:
+    """SHA-256 over texts, labels and splits, whatever their order: which data it was."""
+    rows = sorted(json.dumps([each.texts, each.labels, each.split]) for each in examples)
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()
+
+
+def save_examples(file: Path, examples: Sequence[Example]) -> None:
+    """One JSON line each; whole or not there."""
+    temporary = file.with_suffix(".writing")
+    with temporary.open("w", encoding="utf-8", errors="surrogatepass") as lines:
+        lines.writelines(json.dumps(asdict(each)) + "\n" for each in examples)
+    temporary.rename(file)
+
+
+def load_examples(file: Path) -> list[Example]:
+    """What `save_examples` wrote."""
+    with file.open(encoding="utf-8", errors="surrogatepass") as lines:
+        rows = [json.loads(line) for line in lines]
+    return [Example(**{**row, "texts": tuple(row["texts"])}) for row in rows]
+
+
+def choose(examples: Sequence[Example], task: str, split: Split) -> list[Example]:
+    """The examples of a split that carry a label for the task."""
+    return [each for each in examples if each.split == split and task in each.labels]
+
+
+def tally(examples: Sequence[Example]) -> Counter[tuple[str, str, str]]:
+    """How many examples there are per corpus, label and split."""
+    return Counter(
+        (each.corpus, label, each.split) for each in examples for label in each.labels.values()
+    )

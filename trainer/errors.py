@@ -1,0 +1,21 @@
+"""What can go wrong in training that a person can put right: one line and an exit code each."""
+
+from filterd.errors import FilterdError
+
+
+class CorporaError(FilterdError):
+    """The corpora folder is missing, empty, or holds something that cannot be read."""
+
+    exit_code = 66  # EX_NOINPUT
+
+
+class BaseModelError(FilterdError):
+    """The base weights cannot be fetched, are not the pinned ones, or are no BERT."""
+
+    exit_code = 69  # EX_UNAVAILABLE
+
+
+class TrainingError(FilterdError):
+    """A run cannot go on: its work folder belongs to another run, or its result is not fit."""
+
+    exit_code = 70  # EX_SOFTWARE

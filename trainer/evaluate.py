@@ -1,0 +1,191 @@
+"""Figures of merit, temperatures and thresholds: logits and labels in, numbers out. Pure.
+
+Spam filtering's own measures first (TREC spam track): 1-ROCA% and recall at few false positives.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.metrics import f1_score, roc_auc_score
+
+from filterd.model.encoder import softmax
+from trainer.corpora import SPAM
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from trainer.dataset import Example
+
+    Figures = dict[str, Any]
+
+LOWEST_THRESHOLD, HIGHEST_THRESHOLD = 0.5, 0.99
+FALSE_POSITIVES = 0.001
+
+
+def missed_area(scores: NDArray[np.float64], is_spam: NDArray[np.bool_]) -> float | None:
+    """1-ROCA%: the area above the ROC curve in percent; None if one class is missing."""
+    if is_spam.all() or not is_spam.any():
+        return None
+    return float(100 * (1 - roc_auc_score(is_spam, scores)))
+
+
+def recall_at(
+    scores: NDArray[np.float64], is_spam: NDArray[np.bool_], false_positives: float
+) -> float | None:
+    """Share of spam above the lowest threshold that at most this share of ham reaches."""
+    if is_spam.all() or not is_spam.any():
+        return None
+    return float((scores[is_spam] > highest_ham(scores[~is_spam], false_positives)).mean())
+
+
+def highest_ham(ham: NDArray[np.float64], false_positives: float) -> float:
+    """The ham score that only this share of all ham exceeds."""
+    ranked = np.sort(ham)[::-1]
+    return float(ranked[min(int(len(ranked) * false_positives), len(ranked) - 1)])
+
+
+def choose_threshold(
+    probabilities: NDArray[np.float64],
+    is_spam: NDArray[np.bool_],
+    false_positives: float = FALSE_POSITIVES,
+) -> float:
+    """The spam threshold for at most this share of false positives, kept within bounds.
+
+    Above 0.99 no spam would be left on other mail; below 0.5 the verdict would go against the
+    model's own belief.
+    """
+    if is_spam.all():
+        return HIGHEST_THRESHOLD
+    # Just above the ham score that may no longer be reached.
+    wanted = highest_ham(probabilities[~is_spam], false_positives) + 1e-4
+    return round(float(np.clip(wanted, LOWEST_THRESHOLD, HIGHEST_THRESHOLD)), 4)
+
+
+def fit_temperature(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    """The T for which softmax(logits / T) has the least log loss (Guo et al. 2017).
+
+    Golden-section search over log T in [-2, 3]: the loss has one minimum in 1/T.
+    """
+    if not len(labels):
+        return 1.0
+    rows = np.arange(len(labels))
+
+    def loss(log_t: float) -> float:
+        probabilities = softmax(logits / np.exp(log_t))[rows, labels]
+        return float(-np.log(np.maximum(probabilities, 1e-12)).mean())
+
+    low, high, ratio = -2.0, 3.0, (5**0.5 - 1) / 2
+    for _ in range(40):
+        left, right = high - ratio * (high - low), low + ratio * (high - low)
+        low, high = (low, right) if loss(left) < loss(right) else (left, high)
+    return round(float(np.exp((low + high) / 2)), 4)
+
+
+def spam_figures(
+    probabilities: NDArray[np.float64], is_spam: NDArray[np.bool_], threshold: float
+) -> Figures:
+    """All that is said of spam scores (0..1) against labels at a threshold."""
+    flagged = probabilities >= threshold
+    ham, spam = int((~is_spam).sum()), int(is_spam.sum())
+    caught, blamed = int((flagged & is_spam).sum()), int((flagged & ~is_spam).sum())
+    precision = caught / (caught + blamed) if caught + blamed else None
+    recall = caught / spam if spam else None
+    return {
+        "ham": ham,
+        "spam": spam,
+        "one_minus_roca_percent": _rounded(missed_area(probabilities, is_spam)),
+        "recall_at_0.1_percent": _rounded(recall_at(probabilities, is_spam, 0.001)),
+        "recall_at_0.5_percent": _rounded(recall_at(probabilities, is_spam, 0.005)),
+        "accuracy": _rounded(float((flagged == is_spam).mean())) if len(is_spam) else None,
+        "precision": _rounded(precision),
+        "recall": _rounded(recall),
+        "f1": _rounded(2 * caught / (2 * caught + blamed + spam - caught)) if spam else None,
+        "false_positives": blamed,
+        "false_negatives": spam - caught,
+    }
+
+
+def class_figures(
+    logits: NDArray[np.float64], labels: NDArray[np.int64], names: Sequence[str]
+) -> Figures:
+    """Accuracy, macro-F1 and the confusion matrix (rows: true, columns: given) of any task.
+
+    Macro-F1 is over the labels that occur, so a two-class corpus is judged by its two.
+    """
+    given = logits.argmax(axis=1)
+    present = sorted(set(labels.tolist()))
+    confusion = np.zeros((len(names), len(names)), dtype=np.int64)
+    np.add.at(confusion, (labels, given), 1)
+    return {
+        "count": len(labels),
+        "accuracy": _rounded(float((given == labels).mean())) if len(labels) else None,
+        "macro_f1": _rounded(
+            float(f1_score(labels, given, labels=present, average="macro", zero_division=0))
+        )
+        if present
+        else None,
+        "confusion": confusion.tolist(),
+    }
+
+
+def labels_of(
+    examples: Sequence[Example], task: str, names: Sequence[str]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows that have a label for the task, and the label's number: two int64 arrays."""
+    rows = [row for row, each in enumerate(examples) if task in each.labels]
+    labels = [names.index(examples[row].labels[task]) for row in rows]
+    return np.array(rows, dtype=np.int64), np.array(labels, dtype=np.int64)
+
+
+def score_tasks(
+    tasks: Mapping[str, Sequence[str]],
+    logits: Mapping[str, NDArray[np.float64]],
+    examples: Sequence[Example],
+    spam: tuple[float, float] = (1.0, 0.5),
+) -> Figures:
+    """Figures of every task, in all and by corpus, and the "objective" that training follows.
+
+    `spam` is the spam task's temperature and threshold.
+
+    The objective adds each task's own measure: for spam 1 - ten times the missed area, for
+    others macro-F1; an empty task adds nothing.
+    """
+    figures: Figures = {}
+    objective = 0.0
+    for task, names in tasks.items():
+        rows, labels = labels_of(examples, task, names)
+        if not len(rows):
+            continue
+        found = logits[task][rows]
+        figures[task] = _task_figures(task, found, labels, names, spam)
+        corpora = np.array([examples[row].corpus for row in rows])
+        figures[task]["corpora"] = {
+            corpus: _task_figures(
+                task, found[corpora == corpus], labels[corpora == corpus], names, spam
+            )
+            for corpus in sorted(set(corpora.tolist()))
+        }
+        missed = figures[task].get("one_minus_roca_percent")
+        objective += figures[task]["macro_f1"] if missed is None else 1 - missed / 10
+    return {**figures, "objective": round(objective, 5)}
+
+
+def _task_figures(
+    task: str,
+    logits: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    names: Sequence[str],
+    spam: tuple[float, float],
+) -> Figures:
+    figures = class_figures(logits, labels, names)
+    if task == SPAM:
+        figures |= spam_figures(softmax(logits / spam[0])[:, -1], labels == len(names) - 1, spam[1])
+    return figures
+
+
+def _rounded(figure: float | None) -> float | None:
+    return None if figure is None else round(figure, 4)
