@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import os
 import shutil
 import signal
@@ -24,13 +23,13 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from filterd.errors import FilterdError, ListenError, NextHopError, SettingsError
+from filterd.errors import FilterdError, NextHopError, SettingsError
+from filterd.listening import bind
 from filterd.settings import (
     FIXED_SETTINGS,
     Settings,
     load_settings,
     next_hop_options,
-    split_address,
 )
 
 if TYPE_CHECKING:
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-BACKLOG = 1024
 START_SECONDS = 60.0
 # On top of drain_timeout: for records on their way to the database.
 KILL_GRACE_SECONDS = 15.0
@@ -83,41 +81,6 @@ class Slot:
     backoff: float = FIRST_BACKOFF_SECONDS
     # Held while its worker is being replaced: a crash during a reload must not give it two.
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-
-def bind(address: str, count: int) -> list[socket.socket]:
-    """`count` listening sockets on one address, shared by SO_REUSEPORT; raises ListenError.
-
-    The address is first bound without SO_REUSEPORT: two filterds of one user would otherwise
-    share a port and each get half of the mail.
-    """
-    host, port = split_address(address)
-    try:
-        found = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
-        )
-        family, kind, protocol, _, where = found[0]
-        if port:
-            with socket.socket(family, kind, protocol) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind(where)
-                probe.listen()
-        sockets: list[socket.socket] = []
-        for _ in range(count):
-            sock = socket.socket(family, kind, protocol)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            sock.bind(sockets[0].getsockname() if sockets else where)
-            sock.listen(BACKLOG)
-            sockets.append(sock)
-    except OSError as error:
-        hint = {
-            errno.EADDRINUSE: "another program listens there; stop it or set another `listen`",
-            errno.EACCES: "not permitted; ports below 1024 need root or CAP_NET_BIND_SERVICE",
-            errno.EADDRNOTAVAIL: "this machine does not have that address",
-        }.get(error.errno or 0, error.strerror or str(error))
-        raise ListenError(f"listen = {address}: {hint}") from None
-    return sockets
 
 
 class Supervisor:

@@ -28,8 +28,6 @@ TEXTS_WAITING = 512
 class Overloaded(FilterdError):  # noqa: N818  # named for the state, as the caller meets it
     """More texts wait than could be encoded in time, or the batcher is closed."""
 
-    exit_code = 75  # EX_TEMPFAIL
-
 
 class TextEncoder(Protocol):
     """What the batcher needs of an `Encoder`; called from its thread only."""

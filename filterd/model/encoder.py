@@ -25,7 +25,6 @@ __all__ = [
     "Encoder",
     "Scores",
     "open_encoder",
-    "open_tokenizer",
     "record_golden",
     "softmax",
 ]
