@@ -389,5 +389,8 @@ def _differ(one: Settings, other: Settings, names: tuple[str, ...]) -> list[str]
 
 
 def _signal(process: Process, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.child.send_signal(number)
+    # Not child.send_signal: it polls first, and if it meets the end of the child before asyncio's
+    # watcher does, it takes the exit code that the watcher then reports as 255.
+    if process.child.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.child.pid, number)
