@@ -46,9 +46,10 @@ format: $(VENV)/.dev ## put the code into shape
 bench: $(VENV)/.run ## CPU per message, memory of a worker, time to start
 	$(BIN)/python tests/bench/floors.py
 
-bundle: $(VENV)/.dev ## train a bundle: make bundle CORPORA=folder [OUT=folder]
+bundle: $(VENV)/.dev ## train the shipped bundle anew: make bundle CORPORA=folder [OUT=folder]
 	@test -n "$(CORPORA)" || { echo "make bundle: set CORPORA to the folder of unpacked corpora (docs/training.md)"; exit 2; }
-	$(BIN)/filterd-trainer bootstrap --corpora "$(CORPORA)" --out "$(OUT)"
+	test -d "$(OUT).first" || $(BIN)/filterd-trainer bootstrap --corpora "$(CORPORA)" --out "$(OUT).first"
+	$(BIN)/filterd-trainer bootstrap --corpora "$(CORPORA)" --start "$(OUT).first" --out "$(OUT)" --seed 1 --rate 1e-4 --limit 1000
 
 docs: $(VENV)/.run ## write the generated pages anew
 	$(BIN)/python -c "from filterd.documentation import settings_page; print(settings_page(), end='')" > docs/settings.md

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from filterd.model.bundle import SHIPPED, load
+from filterd.pipeline import RENDERED_CHARACTERS
 from trainer.corpora import SPAM
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ Written by `make docs` from the shipped bundle (`.venv/bin/filterd models show -
 | what it does | one pass over a mail: {tasks} |
 | base model | {base_model} ({base_licence}) |
 | reads | the first {max_tokens} word pieces of subject, sender, link hosts, file names and text |
+| beside the BERT | {linear} |
 | renderer | {renderer_version} |
 | size | {megabytes:.0f} MB int8 |
 | trained | {created}: {epochs} epochs, seed {seed}, {seconds:.0f} s |
@@ -52,8 +54,8 @@ Messages and sentences, by corpus and split:
 
 The corpora are public and old for the most part; only two hold mail of the last years, and ham in
 English only. `own_letters` are templates written for filterd, in eight languages, for what the
-corpora lack: receipts, codes, newsletters, complaints, today's fraud. They are few: expect mail of
-a kind they do not know to score higher than it should, and put it right with `filterd label`.
+corpora lack: receipts, codes, newsletters, complaints, today's fraud. Expect mail of a kind that is
+not among them to score higher than it should, and put it right with `filterd label`.
 
 ## Spam: validation mails
 
@@ -104,6 +106,7 @@ def model_card(bundle: Bundle) -> str:
         base_model=bundle.base_model,
         base_licence=bundle.base_licence,
         max_tokens=bundle.max_tokens,
+        linear=_linear(bundle),
         renderer_version=bundle.renderer_version,
         created=bundle.created[:10],
         data_digest=bundle.data_digest,
@@ -127,6 +130,15 @@ def model_card(bundle: Bundle) -> str:
         mb_int8=megabytes["int8"],
         same_spam=quantization["same_decisions"][SPAM],
         same_sentiment=quantization["same_decisions"]["sentiment"],
+    )
+
+
+def _linear(bundle: Bundle) -> str:
+    if bundle.linear is None:
+        return "nothing"
+    return (
+        f"a linear model over hashed words and word pairs of the first {RENDERED_CHARACTERS:,} "
+        f"characters; {bundle.linear.share} times its log odds of spam are added"
     )
 
 

@@ -6,6 +6,7 @@ renames, so a kill leaves the old one or the new one.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import shutil
@@ -16,8 +17,10 @@ import torch
 from safetensors.torch import load_file
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from trainer.average import Average
     from trainer.network import MultiTaskBert
 
 STATE, POSITION, WEIGHTS = "state.pt", "position.json", "model.safetensors"
@@ -46,19 +49,33 @@ class Position:
             self.stale += 1
 
 
-def save_checkpoint(
+def save_network(folder: Path, network: MultiTaskBert) -> None:
+    """Replace the checkpoint at `folder` by the network alone: to export, not to go on from."""
+    with _replaced(folder) as temporary:
+        network.save_pretrained(str(temporary))
+
+
+def save_position(
     folder: Path,
     network: MultiTaskBert,
-    optimizer: torch.optim.Optimizer | None = None,
-    position: Position | None = None,
+    optimizer: torch.optim.Optimizer,
+    average: Average,
+    position: Position,
 ) -> None:
-    """Replace the checkpoint at `folder`; with an optimizer and position it can be gone on from."""
+    """Replace the checkpoint at `folder` by all that `load_position` needs to go on from here."""
+    with _replaced(folder) as temporary:
+        network.save_pretrained(str(temporary))
+        state = {"optimizer": optimizer.state_dict(), "average": average.state()}
+        torch.save(state, temporary / STATE)
+        (temporary / POSITION).write_text(json.dumps(asdict(position)), encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _replaced(folder: Path) -> Iterator[Path]:
+    """A new folder to fill, which takes the place of `folder` once it is whole."""
     temporary = folder.parent / f".{folder.name}.{secrets.token_hex(4)}"
     temporary.mkdir(parents=True)
-    network.save_pretrained(str(temporary))
-    if optimizer is not None and position is not None:
-        torch.save(optimizer.state_dict(), temporary / STATE)
-        (temporary / POSITION).write_text(json.dumps(asdict(position)), encoding="utf-8")
+    yield temporary
     old = folder.parent / f"{folder.name}.old"
     if folder.exists():
         shutil.rmtree(old, ignore_errors=True)
@@ -68,7 +85,7 @@ def save_checkpoint(
 
 
 def load_position(
-    folder: Path, network: MultiTaskBert, optimizer: torch.optim.Optimizer
+    folder: Path, network: MultiTaskBert, optimizer: torch.optim.Optimizer, average: Average
 ) -> Position:
     """Put a run back to where its last checkpoint stands; a fresh Position if there is none."""
     old = folder.parent / f"{folder.name}.old"
@@ -77,5 +94,7 @@ def load_position(
     if not (folder / POSITION).is_file():
         return Position()
     network.load_state_dict(load_file(str(folder / WEIGHTS)))
-    optimizer.load_state_dict(torch.load(folder / STATE, weights_only=True))
+    state = torch.load(folder / STATE, weights_only=True)
+    optimizer.load_state_dict(state["optimizer"])
+    average.load_state(state["average"])
     return Position(**json.loads((folder / POSITION).read_text(encoding="utf-8")))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path  # noqa: TC003 - typer reads the annotations at run time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from filterd.errors import FilterdError
+from filterd.model.bundle import SHIPPED
+from trainer.feedback import SYNTAX, Feedback, parse_feedback
 from trainer.pretrained import DEFAULT_BASE
 
 if TYPE_CHECKING:
@@ -23,6 +25,53 @@ app = typer.Typer(
 )
 
 
+Corpora = Annotated[Path, typer.Option(help="Folder of <name>/{spam,ham}/*.eml and *.jsonl.")]
+Base = Annotated[str, typer.Option(help="Pinned package, checkpoint folder or hub name.")]
+Epochs = Annotated[int, typer.Option(min=1)]
+MaxTokens = Annotated[int, typer.Option(min=8, max=512)]
+BatchSize = Annotated[int, typer.Option(min=1)]
+Rate = Annotated[
+    float, typer.Option(help="Peak learning rate; 2e-5 suits a BERT of 12 layers or more.")
+]
+Limit = Annotated[int | None, typer.Option(min=1, help="Most examples per corpus and label.")]
+Exclude = Annotated[list[str] | None, typer.Option(help="Leave this corpus out.")]
+Letters = Annotated[bool, typer.Option(help="Train on our own letters (trainer/letters) as well.")]
+Without = Annotated[
+    list[str] | None, typer.Option(help="A change not to make variants by (trainer/augment).")
+]
+Layers = Annotated[int | None, typer.Option(min=1, help="Keep so many of the base's layers.")]
+Teacher = Annotated[
+    Path | None, typer.Option(help="Learn from this checkpoint, too: the `best` of another work.")
+]
+Start = Annotated[
+    Path | None, typer.Option(help="Go on from this bundle's weights rather than the base's.")
+]
+GradientCheckpoint = Annotated[
+    bool, typer.Option(help="Compute layers twice rather than keep them: less memory.")
+]
+Threads = Annotated[int, typer.Option(min=0, help="0: all cores.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")]
+
+
+def _wait_without_spinning() -> None:
+    # Read when torch is loaded: threads that wait by spinning halve the pace of a shared machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def _in_a_folder(path: Path | None) -> Path | None:
+    """Refuse now what could not be written after an hour of judging."""
+    if path is not None and not path.parent.is_dir():
+        raise typer.BadParameter(f"no folder {path.parent}")
+    return path
+
+
+def _feedback(text: str) -> Feedback:
+    try:
+        return parse_feedback(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
 @app.callback()
 def _commands() -> None:
     """Make and judge the models that filterd serves."""
@@ -30,47 +79,39 @@ def _commands() -> None:
 
 @app.command()
 def bootstrap(
-    corpora: Annotated[Path, typer.Option(help="Folder of <name>/{spam,ham}/*.eml and *.jsonl.")],
+    corpora: Corpora,
     out: Annotated[Path, typer.Option(help="Folder of the new bundle; must not exist.")],
     work: Annotated[
         Path | None, typer.Option(help="Folder for checkpoints; OUT.work if not given.")
     ] = None,
-    base: Annotated[
-        str, typer.Option(help="Pinned package, checkpoint folder or hub name.")
-    ] = DEFAULT_BASE,
-    epochs: Annotated[int, typer.Option(min=1)] = 2,
-    max_tokens: Annotated[int, typer.Option(min=8, max=512)] = 128,
-    batch: Annotated[int, typer.Option(min=1)] = 32,
-    seed: int = 0,
-    rate: Annotated[
-        float, typer.Option(help="Peak learning rate; 2e-5 suits a BERT of 12 layers or more.")
-    ] = 1e-4,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Most examples per corpus and label.")
-    ] = None,
-    exclude: Annotated[list[str] | None, typer.Option(help="Leave this corpus out.")] = None,
-    letters: Annotated[
-        bool, typer.Option(help="Train on our own letters (trainer/letters) as well.")
-    ] = True,
     version: Annotated[str, typer.Option(help="Today's date and .1 if not given.")] = "",
-    threads: Annotated[int, typer.Option(min=0, help="0: all cores.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON.")] = False,
+    base: Base = DEFAULT_BASE,
+    epochs: Epochs = 1,
+    max_tokens: MaxTokens = 128,
+    batch: BatchSize = 32,
+    seed: int = 0,
+    rate: Rate = 1.5e-4,
+    limit: Limit = None,
+    exclude: Exclude = None,
+    letters: Letters = True,
+    without: Without = None,
+    layers: Layers = None,
+    teacher: Teacher = None,
+    start: Start = None,
+    gradient_checkpoint: GradientCheckpoint = False,
+    threads: Threads = 0,
+    as_json: AsJson = False,
 ) -> None:
     """Train a model on corpora and write it as a bundle.
 
-    The same command goes on where it was interrupted.
+    The same command goes on where it was interrupted. On several GPUs: accelerate launch
+    --num_processes N -m trainer.cli bootstrap …
     """
-    # Read when torch is loaded: threads that wait by spinning halve the pace of a shared machine.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from trainer.commands import (  # noqa: PLC0415 - torch takes seconds to load
-        BootstrapOptions,
-        run_bootstrap,
-    )
+    _wait_without_spinning()
+    from trainer.commands import Training, run_bootstrap  # noqa: PLC0415 - torch takes seconds
 
-    options = BootstrapOptions(
+    training = Training(
         corpora=corpora,
-        out=out,
-        work=work,
         base=base,
         epochs=epochs,
         max_tokens=max_tokens,
@@ -80,10 +121,135 @@ def bootstrap(
         limit=limit,
         exclude=tuple(exclude or ()),
         letters=letters,
-        version=version,
+        without=tuple(without or ()),
+        layers=layers,
+        teacher=teacher,
+        start=start,
+        gradient_checkpoint=gradient_checkpoint,
         threads=threads,
     )
-    run_bootstrap(options, as_json=as_json)
+    run_bootstrap(training, out, work, version, as_json=as_json)
+
+
+@app.command()
+def crossval(
+    corpora: Corpora,
+    work: Annotated[Path, typer.Option(help="Folder for checkpoints and scores, one a fold.")],
+    fold: Annotated[
+        list[str],
+        typer.Option(help="Corpus to leave out, or several at once: one+another. Once per fold."),
+    ],
+    most: Annotated[
+        int, typer.Option(min=1, help="Mails judged per corpus and label that was left out.")
+    ] = 1500,
+    base: Base = DEFAULT_BASE,
+    epochs: Epochs = 1,
+    max_tokens: MaxTokens = 128,
+    batch: BatchSize = 32,
+    seed: int = 0,
+    rate: Rate = 1.5e-4,
+    limit: Limit = None,
+    exclude: Exclude = None,
+    letters: Letters = True,
+    without: Without = None,
+    layers: Layers = None,
+    threads: Threads = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Train without a corpus and judge it: what to expect on mail of a kind never seen.
+
+    Beside the BERT stands TF-IDF with logistic regression, trained on the same mail, and what
+    both add up to, as a bundle does. A fold that is finished is not computed again.
+    """
+    _wait_without_spinning()
+    from trainer.commands import Training, run_crossval  # noqa: PLC0415 - torch takes seconds
+
+    training = Training(
+        corpora=corpora,
+        base=base,
+        epochs=epochs,
+        max_tokens=max_tokens,
+        batch=batch,
+        seed=seed,
+        rate=rate,
+        limit=limit,
+        exclude=tuple(exclude or ()),
+        letters=letters,
+        without=tuple(without or ()),
+        layers=layers,
+        threads=threads,
+    )
+    run_crossval(training, fold, work, most, as_json=as_json)
+
+
+@app.command()
+def search(
+    corpora: Corpora,
+    work: Annotated[Path, typer.Option(help="Folder for trials; a search goes on in it.")],
+    fold: Annotated[
+        str, typer.Option(help="Corpus to leave out and judge by, or several: one+another.")
+    ],
+    trials: Annotated[int, typer.Option(min=1, help="Recipes to try in all.")] = 20,
+    most: Annotated[
+        int, typer.Option(min=1, help="Mails judged per corpus and label that was left out.")
+    ] = 1500,
+    base: Base = DEFAULT_BASE,
+    seed: int = 0,
+    limit: Limit = None,
+    exclude: Exclude = None,
+    letters: Letters = True,
+    without: Without = None,
+    threads: Threads = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Search for a recipe: rate, batch, epochs, tokens, layers, smoothing and averaging.
+
+    Each trial trains once. Killed on the way, the same command goes on with the trials left.
+    """
+    _wait_without_spinning()
+    from trainer.commands import Training, run_search  # noqa: PLC0415 - torch takes seconds
+
+    training = Training(
+        corpora=corpora,
+        base=base,
+        seed=seed,
+        limit=limit,
+        exclude=tuple(exclude or ()),
+        letters=letters,
+        without=tuple(without or ()),
+        threads=threads,
+    )
+    run_search(training, fold, work, trials, most, as_json=as_json)
+
+
+@app.command()
+def probe(
+    corpora: Corpora,
+    most: Annotated[int, typer.Option(min=40, help="Mails per corpus and label.")] = 400,
+    exclude: Exclude = None,
+    as_json: AsJson = False,
+) -> None:
+    """Try to tell the corpus from what the model reads, and show by which words."""
+    from trainer.measure import run_probe  # noqa: PLC0415 - scikit-learn takes seconds
+
+    run_probe(corpora, most, tuple(exclude or ()), as_json=as_json)
+
+
+@app.command()
+def attack(
+    bundle: Annotated[list[Path], typer.Argument(help="Folders of bundles, side by side.")],
+    corpora: Corpora,
+    corpus: Annotated[list[str], typer.Option(help="A corpus that no bundle was trained on.")],
+    most: Annotated[int, typer.Option(min=1, help="Mails per corpus and label.")] = 500,
+    as_json: AsJson = False,
+) -> None:
+    """Disguise spam as spammers do, and see how much of it is still caught.
+
+    Each bundle's threshold is where it flags 0.5% of the ham of these corpora.
+    """
+    from trainer.measure import run_attack  # noqa: PLC0415 - scikit-learn takes seconds
+
+    run_attack(bundle, corpora, corpus, most, as_json=as_json)
 
 
 @app.command()
@@ -91,15 +257,54 @@ def evaluate(
     bundle: Annotated[Path, typer.Argument(help="Folder of the bundle.")],
     path: Annotated[Path, typer.Argument(help="Folder of corpora.")],
     corpus: Annotated[list[str] | None, typer.Option(help="Only this corpus.")] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Most examples per corpus and label.")
+    limit: Limit = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.html",
+            dir_okay=False,
+            callback=_in_a_folder,
+            help="Write a page with curves and the worst mistakes; it quotes mail.",
+        ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+    threads: Threads = 0,
+    as_json: AsJson = False,
 ) -> None:
     """Judge a bundle on labelled corpora, as mail it has not seen."""
-    from trainer.commands import run_evaluate  # noqa: PLC0415 - torch takes seconds to load
+    from trainer.measure import run_evaluate  # noqa: PLC0415 - scikit-learn takes seconds to load
 
-    run_evaluate(bundle, path, tuple(corpus or ()), limit, as_json=as_json)
+    run_evaluate(bundle, path, tuple(corpus or ()), limit, report, threads, as_json=as_json)
+
+
+@app.command()
+def replay(
+    index: Annotated[Path, typer.Argument(help="Lines of `spam|ham PATH`, in arrival order.")],
+    bundle: Annotated[
+        Path, typer.Option(help="Folder of the bundle.", show_default="the shipped one")
+    ] = SHIPPED,
+    feedback: Annotated[
+        Feedback,
+        typer.Option(
+            parser=_feedback,
+            metavar=SYNTAX,
+            help="What the filter is told of the labels. Only none as yet: there is no learner.",
+        ),
+    ] = "none",  # type: ignore[assignment] # typer parses a default like what is typed
+    threads: Threads = 0,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON line per message, then a summary line.")
+    ] = False,
+) -> None:
+    """Judge a labelled stream of mail in arrival order, as TREC's spam track does."""
+    if feedback.kind != "none":
+        sys.stderr.write(
+            f"filterd-trainer: --feedback {feedback}: there is no learner yet that it could teach; "
+            "only --feedback none can be replayed\n"
+        )
+        raise typer.Exit(os.EX_USAGE)
+    from trainer.measure import run_replay  # noqa: PLC0415 - scikit-learn takes seconds to load
+
+    run_replay(index, bundle, threads, as_json=as_json)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -109,3 +314,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except FilterdError as error:
         sys.stderr.write(f"filterd-trainer: {error}\n")
         sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":  # as `torchrun` and `accelerate launch` start it
+    main()

@@ -1,97 +1,212 @@
-"""What the commands of `filterd-trainer` do, once it is known that they shall.
+"""What the commands of `filterd-trainer` that train do, once it is known that they shall.
 
 Apart from `trainer.cli` because torch takes seconds to load, and `--help` needs none of it.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
-import sys
-from dataclasses import dataclass
+import shutil
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+import torch
 from rich.console import Console
 
-from filterd.model.encoder import CHARACTERS_PER_TOKEN, open_encoder
+from filterd.commands.terminal import print_json
+from filterd.model.runtime import open_tokenizer
+from filterd.pipeline import RENDERED_CHARACTERS
+from trainer.augment import CHANGES
 from trainer.bootstrap import Order, bootstrap
-from trainer.dataset import Plan
-from trainer.finetune import Recipe
-from trainer.judge import judge
+from trainer.compute import join_processes
+from trainer.crossval import Fold, claim_fold, gather_fold, run_fold
+from trainer.dataset import TASKS, Plan
+from trainer.errors import TrainingError
+from trainer.finetune import Recipe, Trainer
+from trainer.network import start_from
+from trainer.pretrained import find_base
 from trainer.progress import Display
-from trainer.report import bundle_table, figures_table
+from trainer.publish import SHARE
+from trainer.report import bundle_table, folds_table
+from trainer.search import Space, best_table, search
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from transformers import BertConfig
+
+DEFAULTS = Recipe()
+HEAD_RATE = 5  # times the encoder's: heads start from nothing
 
 
 @dataclass(frozen=True, slots=True)
-class BootstrapOptions:
-    """`bootstrap` as it was typed; `work` None, `version` "" and `threads` 0 stand for defaults."""
+class Training:
+    """How to train, as it was typed: what `bootstrap`, `crossval` and `search` have in common.
+
+    `without` names changes of `trainer.augment` that variants are made without; `threads` 0 is
+    all cores.
+    """
 
     corpora: Path
-    out: Path
-    work: Path | None
     base: str
-    epochs: int
-    max_tokens: int
-    batch: int
     seed: int
-    rate: float
     limit: int | None
     exclude: tuple[str, ...]
     letters: bool
-    version: str
+    without: tuple[str, ...]
     threads: int
+    epochs: int = DEFAULTS.epochs
+    max_tokens: int = DEFAULTS.max_tokens
+    batch: int = DEFAULTS.batch
+    rate: float = DEFAULTS.encoder_rate
+    layers: int | None = None
+    teacher: Path | None = None
+    start: Path | None = None
+    gradient_checkpoint: bool = False
+
+    def recipe(self) -> Recipe:
+        """How the network is trained."""
+        return Recipe(
+            epochs=self.epochs,
+            batch=self.batch,
+            max_tokens=self.max_tokens,
+            seed=self.seed,
+            encoder_rate=self.rate,
+            head_rate=HEAD_RATE * self.rate,
+            layers=self.layers,
+            gradient_checkpoint=self.gradient_checkpoint,
+        )
+
+    def plan(self) -> Plan:
+        """What it is trained on. TrainingError for a change that there is not."""
+        if unknown := set(self.without) - set(CHANGES):
+            raise TrainingError(f"no change '{min(unknown)}'; there are {', '.join(CHANGES)}")
+        return Plan(
+            max_characters=RENDERED_CHARACTERS,
+            seed=self.seed,
+            limit=self.limit,
+            exclude=self.exclude,
+            changes=tuple(name for name in CHANGES if name not in self.without),
+            letters=self.letters,
+        )
+
+    def cores(self) -> int:
+        """Threads to compute on."""
+        return self.threads or os.cpu_count() or 1
 
 
-def run_bootstrap(options: BootstrapOptions, *, as_json: bool) -> None:
+def run_bootstrap(
+    training: Training, out: Path, work: Path | None, version: str, *, as_json: bool
+) -> None:
     """Train and publish; progress on standard error, the outcome on standard output."""
-    out = options.out
     order = Order(
-        corpora=options.corpora,
+        corpora=training.corpora,
         out=out,
-        work=options.work or out.with_name(f"{out.name}.work"),
-        base=options.base,
-        recipe=Recipe(
-            epochs=options.epochs,
-            batch=options.batch,
-            max_tokens=options.max_tokens,
-            seed=options.seed,
-            encoder_rate=options.rate,
-            head_rate=5 * options.rate,
-        ),
-        plan=Plan(
-            max_characters=options.max_tokens * CHARACTERS_PER_TOKEN,
-            seed=options.seed,
-            limit=options.limit,
-            exclude=options.exclude,
-            letters=options.letters,
-        ),
-        version=options.version or f"{datetime.now(UTC):%Y-%m-%d}.1",
-        threads=options.threads or os.cpu_count() or 1,
+        work=work or out.with_name(f"{out.name}.work"),
+        base=training.base,
+        recipe=training.recipe(),
+        plan=training.plan(),
+        version=version or f"{datetime.now(UTC):%Y-%m-%d}.1",
+        threads=training.cores(),
+        teacher=training.teacher,
+        start=training.start,
     )
-    with Display(Console(stderr=True)) as display:
+    with _display() as display:
         bundle = bootstrap(order, display)
+    if bundle is None:  # this is not the first of several processes
+        return
     if as_json:
-        _print_json({"bundle": str(out), "version": bundle.version, "metrics": bundle.metrics})
+        print_json({"bundle": str(out), "version": bundle.version, "metrics": bundle.metrics})
     else:
         Console().print(bundle_table(bundle))
 
 
-def run_evaluate(
-    bundle: Path, folder: Path, corpora: tuple[str, ...], limit: int | None, *, as_json: bool
+def run_crossval(
+    training: Training, folds: Sequence[str], work: Path, most: int, *, as_json: bool
 ) -> None:
-    """Judge a bundle; progress on standard error, the figures on standard output."""
-    encoder = open_encoder(bundle)
-    with Display(Console(stderr=True)) as display:
-        figures = judge(encoder, folder, corpora, limit, display)
+    """Train once per fold and judge what it left out; a table, or JSON, of all folds."""
+    torch.set_num_threads(training.cores())
+    figures: dict[str, Any] = {}
+    base = find_base(training.base)
+    with _display() as display:
+        for name in folds:
+            fold = Fold(
+                held=tuple(name.split("+")),
+                folder=work / name,
+                limit=most,
+                plan=training.plan(),
+                recipe=training.recipe(),
+            )
+            figures |= run_fold(fold, training.corpora, base, SHARE, display)
     if as_json:
-        _print_json(figures)
+        print_json(figures)
     else:
-        Console().print(figures_table(figures))
+        Console().print(folds_table(figures))
 
 
-def _print_json(value: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+def run_search(
+    training: Training, fold: str, work: Path, trials: int, most: int, *, as_json: bool
+) -> None:
+    """Try recipes, each judged by the corpora that the fold leaves out; the best as a table."""
+    torch.set_num_threads(training.cores())
+    base = find_base(training.base)
+    held_out = Fold(tuple(fold.split("+")), work / fold, most, training.plan(), training.recipe())
+    with _display() as display:
+        claim_fold(held_out)
+        train, held = gather_fold(held_out, training.corpora, display)
+
+        def objective(recipe: Recipe, report: Callable[[int, float], None]) -> float:
+            # Named by its recipe: a trial that was killed is given again, and goes on.
+            folder = held_out.folder / sha256(repr(recipe).encode()).hexdigest()[:12]
+            folder.mkdir(exist_ok=True)
+            trainer = Trainer(
+                start_from(base, TASKS),
+                open_tokenizer(base.tokenizer, recipe.max_tokens),
+                recipe,
+                folder,
+            )
+            display.stage(f"trial: {recipe}")
+            position = trainer.run(
+                [each for each in train if each.split == "train"],
+                held,
+                display.step,
+                lambda epoch, metrics: report(epoch, metrics["objective"]),
+            )
+            shutil.rmtree(folder)
+            return float(position.best["objective"])
+
+        study = search(
+            objective,
+            trials,
+            held_out.folder / "search.db",
+            training.seed,
+            training.recipe(),
+            space_of(start_from(base, TASKS).config),
+        )
+    if as_json:
+        print_json({"figure": study.best_value, "recipe": study.best_params})
+    else:
+        Console().print(best_table(study))
+
+
+def space_of(config: BertConfig) -> Space:
+    """What can be tried with a base: no more layers and tokens than it has."""
+    whole = Space()
+    most = int(config.max_position_embeddings)
+    return replace(
+        whole,
+        layers=tuple(each for each in whole.layers if not each or each < config.num_hidden_layers),
+        max_tokens=tuple(each for each in whole.max_tokens if each <= most) or (most,),
+    )
+
+
+@contextlib.contextmanager
+def _display() -> Iterator[Display]:
+    """Shows progress, but from one process only if several train together."""
+    quiet = not join_processes().is_main_process
+    with Display(Console(stderr=True, quiet=quiet)) as display:
+        yield display

@@ -15,10 +15,11 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from filterd.mail.render import render
-from trainer.augment import vary
+from trainer.augment import CHANGES, vary
 from trainer.corpora import SENTIMENT, SPAM, Source, find_corpora, list_sources, read_message
 from trainer.errors import CorporaError
 from trainer.letters import load_templates, unfold
+from trainer.near import SeenTexts
 from trainer.sentences import plain, wrapped
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 Split = Literal["train", "validation", "test"]
 TASKS = {SPAM: ("ham", "spam"), SENTIMENT: ("negative", "neutral", "positive")}
-VALIDATION_PERCENT = 5
+VALIDATION_PERCENT = 8
 VALIDATION_CAP = 400
 VARIANTS = 2
 LETTERS = "own_letters"  # the name that they go by, beside the corpora
@@ -50,18 +51,18 @@ class Share:
 # Caps balance the corpora, so that none teaches the model to recognise itself, and keep a run on
 # two cores within the hour.
 SHARES = {
-    "enron_ham": Share(1200),  # one company's mail; ham alone
-    "enron_spam_preprocessed": Share(1700),  # subject and text only
-    LETTERS: Share(repeat=6),  # a template each, which unfolds into something else each time
-    "lingspam_bare": Share(350),  # one linguistics list
-    "lists_2019_2023": Share(2000),
+    "enron_ham": Share(1500),  # one company's mail; ham alone
+    "enron_spam_preprocessed": Share(3000),  # subject and text only
+    LETTERS: Share(repeat=4),  # a template each, which unfolds into something else each time
+    "lingspam_bare": Share(400),  # one linguistics list
+    "lists_2019_2023": Share(3000),
     "nazario_csv": Share(1300),
-    "scams_2023_2025": Share(repeat=2),  # few, and the newest there is
+    "scams_2023_2025": Share(repeat=3),  # few, and the newest there is
     "sentiment_custrev": Share(1300),
-    "sentiment_sst5": Share(1700),
-    "sentiment_tweeteval": Share(repeat=2),  # small, and the nearest to what people write
-    "sms_spam_collection": Share(300),  # not mail
-    "spamassassin": Share(1900),
+    "sentiment_sst5": Share(900),
+    "sentiment_tweeteval": Share(repeat=4),  # small, and the nearest to what people write
+    "sms_spam_collection": Share(200),  # not mail
+    "spamassassin": Share(3000),
 }
 # These words of a label mean the same to a corpus that names its own split.
 SPLITS: dict[str, Split] = {"test": "test", "dev": "validation", "train": "train"}
@@ -71,7 +72,8 @@ SPLITS: dict[str, Split] = {"test": "test", "dev": "validation", "train": "train
 class Example:
     """A text as the model reads it, and what is known of it.
 
-    `texts` begins with the plain reading; the rest are variants for training. `labels` maps task
+    `texts` begins with the plain reading; the rest are variants for training, or unfoldings that
+    are all `alike`. `labels` maps task
     to label: a task that is not in it is unknown here. `group` is equal for equal bodies.
     """
 
@@ -81,6 +83,7 @@ class Example:
     split: Split
     group: str
     repeat: int = 1
+    alike: bool = False  # no reading is plainer than another
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +94,31 @@ class Plan:
     seed: int = 0
     limit: int | None = None  # most examples per corpus and label; None: by SHARES
     exclude: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()  # these corpora alone; none named: all of them
     variants: int = VARIANTS
+    changes: tuple[str, ...] = tuple(CHANGES)  # that variants are made by (trainer.augment)
     by_share: bool = True  # False: nothing is trained on, so all of it is test
     letters: bool = False  # whether our own letters (trainer.letters) come with them
+
+
+class Seen:
+    """The texts that were taken, so that none is taken twice, nor one that is nearly the same.
+
+    Given to `read_examples` again, it keeps what was trained on out of what is judged.
+    """
+
+    def __init__(self) -> None:
+        self._groups: set[str] = set()
+        self._near = SeenTexts()
+
+    def has(self, group: str) -> bool:
+        """Whether a text with the same letters was taken."""
+        return group in self._groups
+
+    def add(self, group: str, text: str, *, is_mail: bool) -> bool:
+        """Take a text; False if a near-duplicate of it was taken before."""
+        self._groups.add(group)
+        return not is_mail or self._near.add(text)
 
 
 @dataclass(slots=True)
@@ -110,31 +135,32 @@ class _Quota:
         cap = self.share.cap if split == "train" else VALIDATION_CAP
         return cap if self.limit is None else min(cap, self.limit)
 
-    def admit(self, label: str, split: Split) -> bool:
-        if self.taken[label, split] >= self.cap(split):
-            return False
+    def is_spent(self, label: str, split: Split) -> bool:
+        return self.taken[label, split] >= self.cap(split)
+
+    def spend(self, label: str, split: Split) -> None:
         self.taken[label, split] += 1
-        return True
 
     def is_full(self, label: str, *, by_share: bool) -> bool:
-        """Whether no split that an entry without one can fall into takes more."""
-        splits: tuple[Split, ...] = ("train", "validation") if by_share else ("test",)
-        return all(self.taken[label, name] >= self.cap(name) for name in splits)
+        """Whether reading on is worth nothing: validation has its share of what trains by then."""
+        return self.is_spent(label, "train" if by_share else "test")
 
 
-def read_examples(folder: Path, plan: Plan, progress: Progress) -> list[Example]:
-    """Every example of a corpora folder by this plan, in a fixed order.
+def read_examples(
+    folder: Path, plan: Plan, progress: Progress, seen: Seen | None = None
+) -> list[Example]:
+    """Every example of a corpora folder by this plan, in a fixed order, and nothing in `seen`.
 
     `progress` is told corpus, sources done and sources in all. Raises CorporaError.
     """
     names = find_corpora(folder)
-    if unknown := set(plan.exclude) - set(names):
-        raise CorporaError(f"{folder}: no corpus '{min(unknown)}' to leave out")
-    seen: set[str] = set()
+    if unknown := {*plan.exclude, *plan.only} - set(names):
+        raise CorporaError(f"{folder}: no corpus '{min(unknown)}' in it")
+    names = [name for name in plan.only or names if name not in plan.exclude]
+    seen = Seen() if seen is None else seen
     examples: list[Example] = []
     for name in names:
-        if name not in plan.exclude:
-            examples += _read_corpus(folder, name, plan, seen, progress)
+        examples += _read_corpus(folder, name, plan, seen, progress)
     if plan.letters:
         examples += _read_letters(plan)
     if not examples:
@@ -143,7 +169,7 @@ def read_examples(folder: Path, plan: Plan, progress: Progress) -> list[Example]
 
 
 def _read_corpus(
-    folder: Path, name: str, plan: Plan, seen: set[str], progress: Progress
+    folder: Path, name: str, plan: Plan, seen: Seen, progress: Progress
 ) -> Iterator[Example]:
     sources = list_sources(folder, name, plan.seed)
     quota = _Quota(SHARES.get(name, Share()), plan.limit)
@@ -160,12 +186,14 @@ def _read_corpus(
         is_sentence = source.task == SENTIMENT
         message = plain(source.fields["text"]) if is_sentence else read_message(source)
         group = fingerprint(message)
-        if group in seen:
+        if seen.has(group):
             continue
         split = choose_split(source.split, group, has_train=has_train) if plan.by_share else "test"
-        if not quota.admit(source.label, split):
+        if quota.is_spent(source.label, split):
             continue
-        seen.add(group)
+        if not seen.add(group, message.text, is_mail=not is_sentence):
+            continue
+        quota.spend(source.label, split)
         others = pools.get(source.label, []) if split == "train" else []
         yield Example(
             tuple(_readings(source, message, split, others, plan, chance)),
@@ -180,9 +208,11 @@ def _read_corpus(
 
 def _read_letters(plan: Plan) -> Iterator[Example]:
     """An example per template of our own letters, with its unfoldings for readings."""
-    for number, template in enumerate(load_templates()):
-        if plan.limit is not None and number >= plan.limit:
-            return
+    templates = load_templates()
+    step = 1 if plan.limit is None else max(len(templates) // plan.limit, 1)  # of every kind some
+    for number, template in enumerate(templates):
+        if number % step:
+            continue
         chance = random.Random(f"{plan.seed}/{LETTERS}/{number}")  # noqa: S311 - no secret
         group = hashlib.sha256(template.body.encode()).hexdigest()[:16]
         split = choose_split("", group, has_train=True)
@@ -192,7 +222,7 @@ def _read_letters(plan: Plan) -> Iterator[Example]:
             for _ in range(count)
         )
         repeat = SHARES[LETTERS].repeat if split == "train" else 1
-        yield Example(tuple(texts), template.labels, LETTERS, split, group, repeat)
+        yield Example(tuple(texts), template.labels, LETTERS, split, group, repeat, alike=True)
 
 
 def _readings(
@@ -208,7 +238,8 @@ def _readings(
         if source.task == SENTIMENT:
             variant = wrapped(source.fields["text"], others, chance)
         else:
-            variant = vary(message, chance)
+            is_spam = source.labels[SPAM] == "spam"
+            variant = vary(message, chance, plan.changes, spam=is_spam)
         yield render(variant, max_characters=plan.max_characters)
 
 

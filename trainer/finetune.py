@@ -6,19 +6,23 @@ export. They never leave it: what is published is ONNX, safetensors and JSON.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.nn.functional import cross_entropy
+from accelerate.utils import broadcast_object_list
 
-from trainer.batches import UNKNOWN, Batch, choose_texts, collate, encode, order
-from trainer.checkpoint import Position, load_position, save_checkpoint
+from trainer.average import Average
+from trainer.batches import Batch, choose_texts, collate, encode, order, shard
+from trainer.checkpoint import Position, load_position, save_network, save_position
+from trainer.compute import choose_precision, computing_in, join_processes
 from trainer.errors import TrainingError
 from trainer.evaluate import score_tasks
+from trainer.loss import hard_loss, soft_loss
+from trainer.network import shape
+from trainer.optimizer import make_optimizer, schedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -33,25 +37,40 @@ if TYPE_CHECKING:
     from trainer.network import MultiTaskBert
 
     Report = Callable[["Step"], None]
+    Judged = Callable[[int, dict[str, Any]], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to train. Learning rates are AdamW's at the peak; `layer_decay` per layer downwards."""
+    """How to train. Learning rates are AdamW's at the peak; `layer_decay` per layer downwards.
 
-    epochs: int = 2
+    `average` is the decay of the weights' moving average, which is what is judged and exported;
+    0: the weights themselves. `dropout` None is the base's own. `frozen_layers` above 0 leaves
+    the embeddings and so many of the lowest layers as they are; `layers` keeps only so many of
+    the base (`trainer.network.keep_layers`). `gradient_checkpoint` computes a layer twice rather
+    than keep what it computed. The two of `distil` count with a teacher only (`trainer.distil`).
+    """
+
+    epochs: int = 1
     batch: int = 32
     max_tokens: int = 128
-    encoder_rate: float = 1e-4
-    head_rate: float = 5e-4
+    encoder_rate: float = 1.5e-4
+    head_rate: float = 7.5e-4
     layer_decay: float = 0.9
     weight_decay: float = 0.01
     warm_up: float = 0.06
-    smoothing: float = 0.05
+    smoothing: float = 0.02
     clip: float = 1.0
     patience: int = 2
     checkpoint_every: int = 100
     seed: int = 0
+    average: float = 0.99
+    dropout: float | None = 0.05
+    frozen_layers: int = 0
+    layers: int | None = None
+    gradient_checkpoint: bool = False
+    distil_alpha: float = 0.5
+    distil_temperature: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,86 +83,37 @@ class Step:
     eta: float
 
 
-def loss_of(
-    outputs: dict[str, Tensor], labels: dict[str, Tensor], smoothing: dict[str, float]
-) -> Tensor:
-    """Sum over tasks of the cross entropy of the texts labelled for it, per text of the batch.
-
-    A text without a label for a task adds nothing to it, so tasks mix in any proportion.
-    """
-    total = torch.zeros((), device=next(iter(outputs.values())).device)
-    for task, wanted in labels.items():
-        total = total + cross_entropy(
-            outputs[task].float(),
-            wanted,
-            ignore_index=UNKNOWN,
-            label_smoothing=smoothing.get(task, 0.0),
-            reduction="sum",
-        )
-    return total / len(next(iter(labels.values())))
-
-
-def make_optimizer(network: MultiTaskBert, recipe: Recipe) -> torch.optim.AdamW:
-    """AdamW with smaller steps the nearer a layer is to the words, which know English already."""
-    layers = network.config.num_hidden_layers
-    groups: dict[tuple[float, float], list[Tensor]] = {}
-    for name, parameter in network.named_parameters():
-        rate = recipe.head_rate
-        if name.startswith("bert."):
-            depth = int(name.split(".")[3]) + 1 if name.startswith("bert.encoder.layer.") else 0
-            rate = recipe.encoder_rate * recipe.layer_decay ** (layers - depth)
-        # Biases and norms are scales, not evidence: decaying them only adds noise.
-        decay = 0.0 if parameter.ndim == 1 else recipe.weight_decay
-        groups.setdefault((rate, decay), []).append(parameter)
-    return torch.optim.AdamW(
-        [
-            {"params": each, "lr": rate, "weight_decay": decay}
-            for (rate, decay), each in groups.items()
-        ],
-        fused=True,
-    )
-
-
-def schedule(step: int, total: int, warm_up: float) -> float:
-    """The share of the peak rate at a step: a linear rise over `warm_up` of all, then a fall."""
-    rise = max(int(total * warm_up), 1)
-    if step < rise:
-        return (step + 1) / rise
-    return max((total - step) / max(total - rise, 1), 0.0)
-
-
-def choose_precision(device: torch.device) -> torch.dtype | None:
-    """bfloat16 where it is the faster, else None for plain fp32.
-
-    A CPU without AVX512-BF16 computes it in software, fifty times slower; so the two race for a
-    few milliseconds.
-    """
-    if device.type == "cuda":
-        return torch.bfloat16
-    times = {}
-    for dtype in (torch.float32, torch.bfloat16):
-        left, right = torch.ones(256, 384, dtype=dtype), torch.ones(384, 384, dtype=dtype)
-        left @ right  # the first call compiles the kernel
-        started = time.perf_counter()
-        left @ right
-        times[dtype] = time.perf_counter() - started
-    return torch.bfloat16 if times[torch.bfloat16] < times[torch.float32] else None
-
-
 class Trainer:
-    """One run: network, optimizer and where it stands. Not for use from several threads."""
+    """One run: network, optimizer and where it stands. Not for use from several threads.
+
+    The network is shaped to the recipe: what layers it has, which of them learn, its dropout.
+    With a teacher it learns from what that makes of each text, too (`trainer.distil`). Of
+    several processes each takes its share of every batch, and the first one writes and reports.
+    """
 
     def __init__(
-        self, network: MultiTaskBert, tokenizer: Tokenizer, recipe: Recipe, folder: Path
+        self,
+        network: MultiTaskBert,
+        tokenizer: Tokenizer,
+        recipe: Recipe,
+        folder: Path,
+        teacher: MultiTaskBert | None = None,
     ) -> None:
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.network = network.to(self.device)
+        self._processes = join_processes()
+        self.device = self._processes.device
+        shape(network, recipe)
+        self.network = network
+        self._model = self._processes.prepare(network)
+        self._teacher = teacher.to(self.device).eval() if teacher else None
         self.tokenizer = tokenizer
         self.recipe = recipe
         self.folder = folder
-        self.precision = choose_precision(self.device)
+        # One choice for all, or their gradients would not fit together.
+        self.precision = broadcast_object_list([choose_precision(self.device)])[0]
         self.tasks: dict[str, list[str]] = network.config.tasks
         self._optimizer = make_optimizer(network, recipe)
+        learning = [each for each in network.parameters() if each.requires_grad]
+        self._average = Average(learning, recipe.average)
         self._rates = [group["lr"] for group in self._optimizer.param_groups]
         self._smoothing = {"spam": recipe.smoothing}
         self._loss = 0.0
@@ -153,15 +123,19 @@ class Trainer:
         train: Sequence[Example],
         validation: Sequence[Example],
         report: Report,
+        judged: Judged | None = None,
     ) -> Position:
         """Train to the end, from `last` if it exists; leaves `best`, returns how it went.
 
+        `judged` is told each epoch's number, from 1, and metrics; what it raises ends the run.
         Raises TrainingError when the loss is no longer a number.
         """
-        torch.manual_seed(self.recipe.seed)
         steps = math.ceil(sum(each.repeat for each in train) / self.recipe.batch)
         total = steps * self.recipe.epochs
-        position = load_position(self.folder / "last", self.network, self._optimizer)
+        with self._processes.main_process_first():
+            position = load_position(
+                self.folder / "last", self.network, self._optimizer, self._average
+            )
         self._loss = position.loss
         while position.epoch < self.recipe.epochs and position.stale < self.recipe.patience:
             self._train_epoch(train, position, steps, total, report)
@@ -169,10 +143,19 @@ class Trainer:
             metrics = score_tasks(self.tasks, self.predict(validation), validation)
             position.end_epoch(metrics)
             position.seconds += time.monotonic() - began
-            if position.stale == 0:
-                save_checkpoint(self.folder / "best", self.network)
-            save_checkpoint(self.folder / "last", self.network, self._optimizer, position)
+            self._save(position, best=position.stale == 0)
+            if judged is not None:
+                judged(position.epoch, metrics)
+        self._processes.wait_for_everyone()
         return position
+
+    def _save(self, position: Position, *, best: bool = False) -> None:
+        if not self._processes.is_main_process:
+            return
+        if best:
+            with self._average.applied():
+                save_network(self.folder / "best", self.network)
+        save_position(self.folder / "last", self.network, self._optimizer, self._average, position)
 
     def _train_epoch(
         self,
@@ -190,36 +173,48 @@ class Trainer:
             if number < position.step:
                 continue
             done = position.epoch * steps + number
+            # Dropout by the step's number: a run that goes on draws what an unbroken one would.
+            processes = self._processes
+            torch.manual_seed(
+                self.recipe.seed + done * processes.num_processes + processes.process_index
+            )
             self._take_step(batch, schedule(done, total, self.recipe.warm_up))
+            self._average.update(done)
             position.step, position.loss = number + 1, self._loss
             position.seconds = spent + time.monotonic() - began
             pace = (time.monotonic() - began) / (number + 1 - begun_at)
-            report(Step(done + 1, total, self._loss, pace * (total - done - 1)))
+            if processes.is_main_process:
+                report(Step(done + 1, total, self._loss, pace * (total - done - 1)))
             if position.step % self.recipe.checkpoint_every == 0:
-                save_checkpoint(self.folder / "last", self.network, self._optimizer, position)
+                self._save(position)
 
     def _take_step(self, batch: Batch, share: float) -> None:
         for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * share
-        labels = {task: each.to(self.device) for task, each in batch.labels.items()}
-        loss = loss_of(self._forward(batch), labels, self._smoothing)
-        value = float(loss.detach())
+        loss = self._loss_of(batch)
+        value = float(self._processes.reduce(loss.detach(), "mean"))
         if not math.isfinite(value):
             raise TrainingError("the loss is no longer a number; try a smaller learning rate")
         self._loss = value if self._loss == 0.0 else 0.98 * self._loss + 0.02 * value
-        loss.backward()  # type: ignore[no-untyped-call] # torch's own
+        self._processes.backward(loss)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
 
-    def _forward(self, batch: Batch) -> dict[str, Tensor]:
-        cast = (
-            torch.autocast(self.device.type, self.precision)
-            if self.precision
-            else contextlib.nullcontext()
-        )
-        with cast:
-            outputs: dict[str, Tensor] = self.network(
+    def _loss_of(self, batch: Batch) -> Tensor:
+        outputs = self._forward(self._model, batch)
+        labels = {task: each.to(self.device) for task, each in batch.labels.items()}
+        loss = hard_loss(outputs, labels, self._smoothing)
+        if self._teacher is not None:
+            with torch.no_grad():
+                taught = self._forward(self._teacher, batch)
+            soft = soft_loss(outputs, taught, self.tasks, self.recipe.distil_temperature)
+            loss = (1 - self.recipe.distil_alpha) * loss + self.recipe.distil_alpha * soft
+        return loss * batch.weight
+
+    def _forward(self, model: torch.nn.Module, batch: Batch) -> dict[str, Tensor]:
+        with computing_in(self.precision, self.device):
+            outputs: dict[str, Tensor] = model(
                 batch.input_ids.to(self.device), batch.attention_mask.to(self.device)
             )
         return outputs
@@ -228,22 +223,37 @@ class Trainer:
         chosen = choose_texts(examples, self.recipe.seed, epoch)
         ids = encode(self.tokenizer, [text for text, _ in chosen])
         pad = int(self.network.config.pad_token_id or 0)
-        for rows in order([len(each) for each in ids], self.recipe.batch, self.recipe.seed, epoch):
+        process, processes = self._processes.process_index, self._processes.num_processes
+        for whole in order([len(each) for each in ids], self.recipe.batch, self.recipe.seed, epoch):
+            rows, weight = shard(whole, process, processes)
             picked = [chosen[row][1] for row in rows]
-            yield collate([ids[row] for row in rows], picked, self.tasks, pad)
+            yield collate([ids[row] for row in rows], picked, self.tasks, pad, weight)
 
     @torch.no_grad()
     def predict(self, examples: Sequence[Example]) -> dict[str, NDArray[np.float64]]:
-        """Logits [examples, labels] per task for the plain readings, in their order."""
+        """Logits [examples, labels] per task for the plain readings, in their order.
+
+        By the averaged weights, if the recipe averages.
+        """
         self.network.eval()
+        with self._average.applied():
+            return self._predict(examples)
+
+    def _predict(self, examples: Sequence[Example]) -> dict[str, NDArray[np.float64]]:
         ids = encode(self.tokenizer, [each.texts[0] for each in examples])
-        found = {task: torch.zeros(len(examples), len(names)) for task, names in self.tasks.items()}
+        found = {
+            task: torch.zeros(len(examples), len(names), device=self.device)
+            for task, names in self.tasks.items()
+        }
         pad = int(self.network.config.pad_token_id or 0)
         ranked = sorted(range(len(ids)), key=lambda row: len(ids[row]))
-        for start in range(0, len(ranked), 64):
+        process, processes = self._processes.process_index, self._processes.num_processes
+        for start in range(64 * process, len(ranked), 64 * processes):
             rows = ranked[start : start + 64]
             batch = collate([ids[row] for row in rows], [examples[row] for row in rows], {}, pad)
-            outputs = self._forward(batch)
+            outputs = self._forward(self.network, batch)
             for task in self.tasks:
-                found[task][rows] = outputs[task].float().cpu()
-        return {task: logits.double().numpy() for task, logits in found.items()}
+                found[task][rows] = outputs[task].float()
+        # Each process leaves 0 where another one has the figures.
+        whole = self._processes.reduce(found, "sum")
+        return {task: logits.double().cpu().numpy() for task, logits in whole.items()}

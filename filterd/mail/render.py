@@ -7,6 +7,7 @@ corpora were collected. A change of what comes out is a new `RENDERER_VERSION`.
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import TYPE_CHECKING
 
 from filterd.mail.footers import without_footers
@@ -20,7 +21,7 @@ from filterd.mail.unicode import normalise
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-RENDERER_VERSION = 2
+RENDERER_VERSION = 3
 
 _MAX_SUBJECT = 120
 _MAX_NAME = 40
@@ -33,7 +34,7 @@ _MUCH_HIDDEN = 300  # characters; a newsletter's preview line has about 100
 _REPLY = "re|aw|sv|vs|antw(?:ort)?|rif|res|odp|ynt|回复|答复|回覆|ответ|отв"
 _FORWARD = "fwd?|wg|vl|tr|enc|i|转发|轉寄|пересл"
 _COUNT = r"\s?(?:\[\d{1,3}\]|\(\d{1,3}\)|\*\d{1,3}|\^\d{1,3})?\s?[:：]"
-_TAG = r"\[[^\[\]]{1,40}\]"
+_TAG = r"\[[^\[\]]{0,40}\]"
 _PREFIX = re.compile(rf"\s*(?:{_TAG}|(?:{_REPLY}|{_FORWARD}|ref){_COUNT})\s*", re.IGNORECASE)
 _IS_REPLY = re.compile(rf"\s*(?:{_TAG}\s*)*(?:{_REPLY}){_COUNT}", re.IGNORECASE)
 _IS_FORWARD = re.compile(rf"\s*(?:{_TAG}\s*)*(?:{_FORWARD}){_COUNT}", re.IGNORECASE)
@@ -42,6 +43,10 @@ _REPLY_HEADERS = frozenset({"in-reply-to", "references"})
 _RUN = re.compile(r"[A-Za-z0-9+/=_\-]{40,}")
 _REPEATED = re.compile(r"([!-/:-@\[-`{-~])\1{2,}")
 _SPACED = re.compile(r"([*=~#\-_.+|])(?: \1){2,}")
+# Emoji and dingbats, each once for a run of them, with the skin tones that follow.
+_EMOJI = re.compile(
+    "([\u2600-\u27bf\u2b50\U0001f300-\U0001f3fa\U0001f400-\U0001faff])(?:\\1|[\U0001f3fb-\U0001f3ff])*"
+)
 _SAYS_SOMETHING = re.compile(r"[^\s!-/:-@\[-`{-~]|[$!?]")
 _PGP_HEAD = re.compile(r"-{5}BEGIN PGP SIGNED MESSAGE-{5}\n(?:Hash: [^\n]*\n)?")
 _PGP_SIGNATURE = "-----BEGIN PGP SIGNATURE-----"
@@ -105,7 +110,16 @@ def bare_subject(subject: str) -> str:
     rest = subject[:1000]
     while found := _PREFIX.match(rest):
         rest = rest[found.end() :]
-    return _REPEATED.sub(_fewer, rest or subject).strip()
+    return _REPEATED.sub(_fewer, spelt(rest or subject)).strip()
+
+
+def spelt(text: str) -> str:
+    """Text with the names of its emoji for them: an English vocabulary has the words alone."""
+    return text if text.isascii() else _EMOJI.sub(_named, text)
+
+
+def _named(found: re.Match[str]) -> str:
+    return f" {unicodedata.name(found[1], '').lower()} "
 
 
 def is_reply(message: Message) -> bool:
@@ -150,7 +164,7 @@ def _body(message: Message, recipients: Recipients, most: int) -> str:
 def _tidied(text: str, recipients: Recipients) -> str:
     """Text with hosts for URLs, and without recipients, keys, ruled lines and empty lines."""
     text = URL.sub(lambda found: short_host(host_of(found[0])) or found[0][:_MAX_HOST], text)
-    text = recipients.masked(text.replace("&nbsp;", " "))
+    text = spelt(recipients.masked(text.replace("&nbsp;", " ")))
     text = _RUN.sub(_short_run, text)
     text = _REPEATED.sub(_fewer, _SPACED.sub(r"\1", text))
     lines = (line.strip() for line in text.split("\n"))

@@ -20,6 +20,7 @@ from filterd.mail.render import RENDERER_VERSION
 from filterd.model.manifest import (
     FORMAT_VERSION,
     GoldenMessage,
+    Linear,
     NewerFormatError,
     Task,
     dump_manifest,
@@ -35,6 +36,7 @@ __all__ = [
     "SHIPPED",
     "Bundle",
     "GoldenMessage",
+    "Linear",
     "Task",
     "broken",
     "load",
@@ -46,6 +48,7 @@ MANIFEST = "bundle.json"
 MODEL = "model.onnx"
 TOKENIZER = "tokenizer.json"
 WEIGHTS = "weights.safetensors"
+LINEAR = "linear.npy"  # only where the bundle has a linear model
 FILES = (MODEL, TOKENIZER, WEIGHTS)
 MANIFEST_BYTES = 16 * 1024 * 1024
 TEMPORARY = ".writing"
@@ -75,6 +78,7 @@ class Bundle:
     golden: tuple[GoldenMessage, ...]
     files: dict[str, str]
     created: str
+    linear: Linear | None = None
 
     def task(self, name: str) -> Task:
         """The task of that name; BundleError if this bundle does not know it."""
@@ -109,8 +113,9 @@ def load(path: Path) -> Bundle:
         raise broken(path, str(error), remedy=remedy) from None
     except ValueError as error:
         raise broken(path, f"{MANIFEST}: {error}") from None
-    if set(manifest.files) != set(FILES):
-        raise broken(path, f"{MANIFEST} must list exactly {', '.join(FILES)}")
+    expected = FILES if manifest.linear is None else (*FILES, LINEAR)
+    if set(manifest.files) != set(expected):
+        raise broken(path, f"{MANIFEST} must list exactly {', '.join(expected)}")
     fields = dict(manifest)
     del fields["format_version"], fields["written_by"]
     return Bundle(path=path, **fields)
@@ -132,7 +137,7 @@ def verify(path: Path, *, renderer_versions: Collection[int] = RENDERER_VERSIONS
             remedy="use the filterd release it was trained with, or train it again",
         )
     try:
-        extra = {entry.name for entry in path.iterdir()} - {MANIFEST, *FILES}
+        extra = {entry.name for entry in path.iterdir()} - {MANIFEST, *bundle.files}
     except OSError as error:
         raise broken(path, _reason(error)) from None
     if extra:
@@ -166,15 +171,19 @@ def write(
     metrics: dict[str, Any],
     golden: Sequence[GoldenMessage],
     created: str,
+    linear: tuple[Path, Linear] | None = None,
 ) -> Bundle:
-    """Publish a bundle at `folder`, which must not exist; the three files given are copied.
+    """Publish a bundle at `folder`, which must not exist; the files given are copied.
 
-    Either the whole bundle is there afterwards, on disk and readable, or nothing is. Golden scores
-    come from `encoder.record_golden`. Raises BundleError.
+    `linear` is the file of a linear model and what goes with it. Either the whole bundle is there
+    afterwards, on disk and readable, or nothing is. Golden scores come from
+    `encoder.record_golden`. Raises BundleError.
     """
     if os.path.lexists(folder):
         raise BundleError(f"{folder}: already there, and a bundle is never overwritten")
     sources = {MODEL: model, TOKENIZER: tokenizer, WEIGHTS: weights}
+    if linear is not None:
+        sources[LINEAR] = linear[0]
     temporary = folder.parent / f".{folder.name}.{secrets.token_hex(4)}{TEMPORARY}"
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -194,6 +203,7 @@ def write(
                     "golden": golden,
                     "files": files,
                     "created": created,
+                    "linear": None if linear is None else linear[1],
                 }
             )
             with (temporary / MANIFEST).open("xb") as file:

@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from filterd.model.bundle import MODEL, TOKENIZER, Bundle, GoldenMessage, Task, broken, verify
+from filterd.model.bundle import (
+    LINEAR,
+    MODEL,
+    TOKENIZER,
+    Bundle,
+    GoldenMessage,
+    Task,
+    broken,
+    verify,
+)
+from filterd.model.linear import LinearModel, load_linear
+from filterd.model.manifest import SPAM_TASK
 from filterd.model.runtime import one_line, open_session, open_tokenizer
 
 if TYPE_CHECKING:
@@ -68,6 +79,7 @@ class Encoder:
             else open_tokenizer(bundle.path / TOKENIZER, bundle.max_tokens)
         )
         self._session = open_session(bundle.path / MODEL, threads=threads)
+        self._linear = _open_linear(bundle)
         self._outputs = [*(task.name for task in bundle.tasks), EMBEDDING]
         self._inputs = {found.name for found in self._session.get_inputs()}
         self._check_graph()
@@ -75,12 +87,12 @@ class Encoder:
     def encode(self, texts: Sequence[str]) -> list[Scores]:
         """Score texts as `render` made them; any number, results in the order of `texts`.
 
-        Each is cut to the bundle's `max_tokens` and run alone, so its scores are its own: int8
-        takes its scales from all that is in a run, and more texts in a run are no faster
-        (tests/bench/bench_encoder.py). Raises BundleError if the graph fails or gives something
-        that is not a number.
+        For the BERT each is cut to the bundle's `max_tokens`. Each is run alone, so its scores are
+        its own: int8 takes its scales from all that is in a run, and more texts in a run are no
+        faster (tests/bench/bench_encoder.py). Raises BundleError if the graph fails or gives
+        something that is not a number.
         """
-        return [self._score(self._tokenize(text)) for text in texts]
+        return [self._score(text) for text in texts]
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -116,12 +128,14 @@ class Encoder:
         ids: list[int] = self._tokenizer.encode(cut).ids
         return ids
 
-    def _score(self, ids: Sequence[int]) -> Scores:
-        logits, embedding = self._compute(ids)
-        probabilities = {
-            task.name: tuple(softmax(values / task.temperature).tolist())
-            for task, values in zip(self.bundle.tasks, logits, strict=True)
-        }
+    def _score(self, text: str) -> Scores:
+        logits, embedding = self._compute(self._tokenize(text))
+        probabilities = {}
+        for task, values in zip(self.bundle.tasks, logits, strict=True):
+            if self._linear is not None and task.name == SPAM_TASK:
+                # Its labels are ham and spam, in this order (filterd.model.manifest).
+                values[-1] += self._linear.share * self._linear.margin(text)
+            probabilities[task.name] = tuple(softmax(values / task.temperature).tolist())
         return Scores(self.bundle, probabilities, embedding)
 
     def _compute(self, ids: Sequence[int]) -> tuple[list[NDArray[np.float64]], NDArray[np.float32]]:
@@ -190,6 +204,15 @@ def _check_shape(path: Path, task: Task, logits: NDArray[np.float64]) -> None:
             f"{MODEL} gives {list(logits.shape)} for a text as '{task.name}', which has "
             f"{len(task.labels)} labels",
         )
+
+
+def _open_linear(bundle: Bundle) -> LinearModel | None:
+    if bundle.linear is None:
+        return None
+    try:
+        return load_linear(bundle.path / LINEAR, bias=bundle.linear.bias, share=bundle.linear.share)
+    except (OSError, ValueError) as error:
+        raise broken(bundle.path, f"{LINEAR} cannot be used: {one_line(error)}") from None
 
 
 def _same_tokenizer(bundle: Bundle, other: Bundle) -> bool:

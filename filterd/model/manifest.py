@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from filterd import __version__
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 2 brought the linear model; 1 is read as a bundle without one
 SPAM_TASK = "spam"
 SPAM_LABELS = ("ham", "spam")
 SENTIMENT_TASK = "sentiment"
@@ -59,6 +59,16 @@ class GoldenMessage:
     scores: dict[str, tuple[Probability, ...]]
 
 
+@dataclass(frozen=True)
+class Linear:
+    """What goes with the arrays of `linear.npy` (see `filterd.model.linear.LinearModel`)."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    bias: Annotated[float, Field(allow_inf_nan=False)]
+    share: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+
+
 class Manifest(BaseModel):
     """`bundle.json`, read and found sound. Invariants between fields hold once it exists."""
 
@@ -77,6 +87,7 @@ class Manifest(BaseModel):
     metrics: dict[str, Any]
     golden: Annotated[tuple[GoldenMessage, ...], Field(min_length=1, max_length=1000)]
     files: dict[FileName, Digest]
+    linear: Linear | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -151,6 +162,7 @@ def dump_manifest(fields: dict[str, Any]) -> bytes:
         "written_by": __version__,
         "tasks": [asdict(task) for task in fields["tasks"]],
         "golden": [asdict(message) for message in fields["golden"]],
+        "linear": asdict(linear) if (linear := fields.get("linear")) else None,
     }
     try:
         text = json.dumps(fields, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)

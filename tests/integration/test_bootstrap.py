@@ -63,7 +63,8 @@ def test_the_bundle_says_where_it_comes_from_and_how_good_it_is(made):
 
 def test_nothing_in_the_bundle_is_a_pickle(made):
     names = sorted(path.name for path in (made / "bundle").iterdir())
-    assert names == ["bundle.json", "model.onnx", "tokenizer.json", "weights.safetensors"]
+    weights = ["linear.npy", "model.onnx", "tokenizer.json", "weights.safetensors"]
+    assert names == ["bundle.json", *weights]
 
 
 def test_the_same_command_goes_on_from_what_is_done(made, capfd):
@@ -74,6 +75,24 @@ def test_the_same_command_goes_on_from_what_is_done(made, capfd):
     assert json.loads(out)["bundle"] == str(made / "again")
     assert "reading corpora" not in err
     assert verify(made / "again").data_digest == verify(made / "bundle").data_digest
+
+
+def test_a_bundle_can_be_gone_on_from(made):
+    command = ("--corpora", made / "corpora", "--start", made / "bundle", "--out", made / "further")
+    assert run("bootstrap", *command, *SHORT, "--seed", "3", "--version", "7.2") == 0
+    further = verify(made / "further")
+    assert (further.base_model, further.base_licence) == ("base", "not recorded")
+    known = further.metrics["provenance"]["started_from"]
+    assert known["version"] == "7.1"
+    assert known["recipe"]["seed"] == 0
+    (scores,) = open_encoder(made / "further").encode(["claim your casino prize\n\nwinner"])
+    assert scores.tasks["spam"][1] > 0.9
+
+
+def test_what_is_no_bundle_cannot_be_gone_on_from(made, tmp_path, capfd):
+    command = ("--corpora", made / "corpora", "--start", made / "base", "--out", tmp_path / "x")
+    assert run("bootstrap", *command, *SHORT) == BundleError.exit_code
+    assert "no bundle.json there" in capfd.readouterr().err
 
 
 def test_a_bundle_is_never_overwritten(made, capfd):

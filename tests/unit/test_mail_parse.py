@@ -4,6 +4,7 @@ import base64
 import time
 
 import pytest
+from machine import slowness
 from mail_fixtures import attachment, html_mail, mail, multipart, nested_multiparts, part
 
 from filterd.mail.charset import codec_of, decode
@@ -473,11 +474,12 @@ BOMBS = {
 @pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS)
 def test_a_bomb_costs_no_more_than_a_second(bomb):
     raw = bomb()
+    most = slowness()  # seconds: one, at the reference speed
     started = time.process_time()
     message = parse(raw)
     text = render(message, max_characters=4096)
     stamped = stamp(raw, [("X-Filterd-Verdict", "ham")], subject_tag="[SPAM]")
-    assert time.process_time() - started <= 1
+    assert time.process_time() - started <= most
     assert len(message.text) <= MAX_TEXT
     assert len(text) <= 4096
     assert b"X-Filterd-Verdict: ham" in stamped[:100]

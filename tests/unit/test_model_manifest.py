@@ -59,9 +59,9 @@ def test_what_is_dumped_is_parsed_again():
 
 
 def test_a_newer_format_names_the_release_that_wrote_it():
-    text = b'{"format_version": 2, "written_by": "0.9", "tasks": "of another shape"}'
+    text = b'{"format_version": 3, "written_by": "0.9", "tasks": "of another shape"}'
 
-    with pytest.raises(NewerFormatError, match="its format is 2") as caught:
+    with pytest.raises(NewerFormatError, match="its format is 3") as caught:
         parse_manifest(text)
     assert caught.value.written_by == "0.9"
 

@@ -5,7 +5,7 @@ pytest.importorskip("torch")
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer.batches import UNKNOWN, choose_texts, collate, order
+from trainer.batches import UNKNOWN, choose_texts, collate, order, shard
 from trainer.dataset import Example
 
 TASKS = {"spam": ["ham", "spam"], "sentiment": ["negative", "neutral", "positive"]}
@@ -55,3 +55,27 @@ def test_a_missing_label_is_marked_and_short_texts_are_padded():
     assert batch.attention_mask.tolist() == [[1, 1, 1], [1, 0, 0]]
     assert batch.labels["spam"].tolist() == [1, UNKNOWN]
     assert batch.labels["sentiment"].tolist() == [UNKNOWN, 1]
+
+
+@given(st.integers(1, 40), st.integers(1, 8))
+def test_every_text_of_a_batch_counts_once_among_the_processes(size, processes):
+    values = [float(number * number) for number in range(size)]
+    shards = [shard(range(size), process, processes) for process in range(processes)]
+    counted = [row for rows, weight in shards if weight for row in rows]
+    assert sorted(counted) == list(range(size))
+    means = [weight * sum(values[row] for row in rows) / len(rows) for rows, weight in shards]
+    assert sum(means) / processes == pytest.approx(sum(values) / size)
+
+
+def test_a_process_without_a_text_of_its_own_takes_part_all_the_same():
+    assert shard([7], 1, 2) == ([7], 0.0)
+
+
+def test_one_process_takes_the_whole_batch_as_it_is():
+    assert shard([4, 2, 9], 0, 1) == ([4, 2, 9], 1.0)
+
+
+def test_readings_that_are_alike_are_chosen_alike():
+    letter = Example(("one", "two", "three"), {}, "letters", "train", "00", 300, alike=True)
+    texts = [text for text, _ in choose_texts([letter], seed=0, epoch=0)]
+    assert all(texts.count(word) > 60 for word in letter.texts)

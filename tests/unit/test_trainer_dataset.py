@@ -5,6 +5,7 @@ import pytest
 from filterd.mail.message import Message
 from trainer.dataset import (
     Plan,
+    Seen,
     choose_split,
     digest,
     fingerprint,
@@ -103,7 +104,7 @@ def test_examples_come_back_from_disk_as_they_went(tmp_path):
 
 def test_a_corpus_to_leave_out_must_exist(tmp_path):
     write_lines(tmp_path, "notes", [{"text": "hello there", "label": "ham"}])
-    with pytest.raises(CorporaError, match="no corpus 'letters' to leave out"):
+    with pytest.raises(CorporaError, match="no corpus 'letters' in it"):
         read(tmp_path, Plan(512, exclude=("letters",)))
 
 
@@ -112,3 +113,38 @@ def test_a_corpus_left_out_is_not_read(tmp_path):
     write_lines(tmp_path, "other", [{"text": "good day to you", "label": "ham"}])
     examples = read(tmp_path, Plan(512, exclude=("notes",)))
     assert [each.corpus for each in examples] == ["other"]
+
+
+CAMPAIGN = (
+    "Dear {}, your account was used from a new place this morning and we have locked it for your "
+    "safety. Open it again with the button below and confirm the card that you pay with, or the "
+    "account will be closed for good and the rest of your balance sent to the address we hold."
+)
+
+
+def test_one_campaign_with_many_names_is_read_once_whatever_the_corpus(tmp_path):
+    for name, names in (("first", ("Ann", "Ben")), ("second", ("Cem", "Dora"))):
+        write_lines(
+            tmp_path, name, [{"text": CAMPAIGN.format(who), "label": "spam"} for who in names]
+        )
+    assert len(read(tmp_path)) == 1
+
+
+def test_what_was_seen_is_not_read_again_for_judging(tmp_path):
+    write_lines(tmp_path, "first", [{"text": CAMPAIGN.format("Ann"), "label": "spam"}])
+    rows = [CAMPAIGN.format("Ben"), "The minutes of the meeting of the harbour board on Tuesday"]
+    write_lines(tmp_path, "second", [{"text": text, "label": "spam"} for text in rows])
+    seen = Seen()
+    read_examples(tmp_path, Plan(512, only=("first",)), lambda *_: None, seen)
+    plan = Plan(512, only=("second",), by_share=False, variants=0)
+    (left,) = read_examples(tmp_path, plan, lambda *_: None, seen)
+    assert left.texts[0].startswith("The minutes")
+
+
+def test_variants_are_made_by_the_changes_of_the_plan_alone(tmp_path):
+    rows = [
+        {"text": f"letter of {'abcdefghij'[n % 10] * (1 + n)}", "label": "ham"} for n in range(30)
+    ]
+    write_lines(tmp_path, "notes", rows)
+    assert all(len(set(each.texts)) == 1 for each in read(tmp_path, Plan(512, changes=())))
+    assert any(len(set(each.texts)) > 1 for each in read(tmp_path))

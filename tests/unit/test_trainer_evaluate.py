@@ -10,8 +10,10 @@ from trainer.evaluate import (
     choose_threshold,
     class_figures,
     fit_temperature,
+    logistic_average,
     missed_area,
     recall_at,
+    score_groups,
     score_tasks,
     spam_figures,
 )
@@ -38,6 +40,31 @@ def test_recall_counts_spam_above_what_the_permitted_share_of_ham_reaches():
     scores, is_spam = np.concatenate([ham, spam]), np.arange(1004) >= 1000
     assert recall_at(scores, is_spam, 0.001) == 0.5  # one ham of 1,000 may be above
     assert recall_at(scores, is_spam, 0.005) == 0.75
+
+
+def test_the_logistic_average_lies_between_both_shares_and_nearer_the_smaller():
+    # 1% and 10%: odds of 1:99 and 1:9 have 1:29.8 between them, or 3.2%; halves are added.
+    assert logistic_average(10, 1000, 100, 1000) == pytest.approx(3.33, abs=0.01)
+
+
+def test_as_many_times_fewer_mistakes_of_either_kind_are_worth_the_same():
+    fewer_blamed = logistic_average(10, 100_000, 1000, 100_000)
+    fewer_missed = logistic_average(100, 100_000, 100, 100_000)
+    assert fewer_blamed == pytest.approx(fewer_missed, rel=0.05)
+
+
+@pytest.mark.parametrize("mistakes", [(0, 0), (100, 100), (0, 100)])
+def test_no_mistake_and_nothing_but_mistakes_have_a_logistic_average(mistakes):
+    blamed, missed = mistakes
+    assert 0 < logistic_average(blamed, 100, missed, 100) < 100
+
+
+def test_without_mistakes_more_mail_says_more():
+    assert logistic_average(0, 1000, 0, 1000) < logistic_average(0, 100, 0, 100)
+
+
+def test_one_class_alone_has_no_logistic_average():
+    assert logistic_average(0, 100, 0, 0) is None
 
 
 @settings(deadline=None)  # the machine may be busy
@@ -99,6 +126,17 @@ def test_each_task_is_scored_on_the_examples_that_know_it():
     assert sorted(found["spam"]["corpora"]) == ["letters", "notes"]
     assert found["sentiment"]["accuracy"] == 1.0
     assert found["objective"] == 2.0
+
+
+def test_figures_of_a_group_are_of_its_examples_alone():
+    examples = [example("spam", "spam"), example("spam", "ham"), example("spam", "ham")]
+    logits = {"spam": np.array([[0, 3.0], [0, 3.0], [3.0, 0]]), "sentiment": np.zeros((3, 3))}
+    found = score_groups(NAMES, logits, examples, ["de", "de", "en"])
+    assert list(found) == ["spam"]
+    assert {name: figures["accuracy"] for name, figures in found["spam"].items()} == {
+        "de": 0.5,
+        "en": 1.0,
+    }
 
 
 def graphs(moved):

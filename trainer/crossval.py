@@ -1,0 +1,167 @@
+"""Leave a corpus out: trained on the others, judged on mail of a kind that it has never seen.
+
+The only figures here that say how a filter fares at a site whose mail nobody has collected. Each
+fold leaves its examples, checkpoints and scores in its own folder, and is not computed twice.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from filterd.model.runtime import open_tokenizer
+from trainer.corpora import SPAM
+from trainer.dataset import (
+    TASKS,
+    Example,
+    Plan,
+    Seen,
+    choose,
+    load_examples,
+    read_examples,
+    save_examples,
+    tally,
+)
+from trainer.errors import TrainingError
+from trainer.evaluate import spam_figures
+from trainer.finetune import Recipe, Trainer
+from trainer.linear import fit_linear, margins
+from trainer.network import start_from
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from trainer.observer import Observer
+    from trainer.pretrained import BaseModel
+
+    Margins = NDArray[np.float64]
+
+TRAIN, HELD, SCORES, SETTINGS = "train.jsonl", "held.jsonl", "scores.jsonl", "fold.json"
+LINEAR, BERT, BOTH = "tfidf", "bert", "both"
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Corpora to leave out together, all else to train on, and where the fold keeps its files.
+
+    At most `limit` of the mails left out are judged, per corpus and label.
+    """
+
+    held: tuple[str, ...]
+    folder: Path
+    limit: int
+    plan: Plan
+    recipe: Recipe
+
+
+def run_fold(
+    fold: Fold, corpora: Path, base: BaseModel, share: float, observer: Observer
+) -> dict[str, Any]:
+    """Figures per corpus left out and model: {corpus: {"tfidf" | "bert" | "both": figures}}.
+
+    `share` is what the linear model's margin counts for beside the BERT's. Raises TrainingError
+    if the folder holds a fold of other settings, CorporaError if a corpus is not there.
+    """
+    claim_fold(fold)
+    observer.stage(f"without {', '.join(fold.held)}")
+    train, held = gather_fold(fold, corpora, observer)
+    scores = fold.folder / SCORES
+    if not scores.exists():
+        save_scores(scores, held, score_fold(fold, base, train, held, observer))
+    return fold_figures(scores, share)
+
+
+def claim_fold(fold: Fold) -> None:
+    """Bind the folder to the fold's settings, or find that it is bound to them already."""
+    settings = {
+        "held": list(fold.held),
+        "limit": fold.limit,
+        "plan": asdict(fold.plan),
+        "recipe": asdict(fold.recipe),
+    }
+    text = json.dumps(settings, indent=2, sort_keys=True)
+    file = fold.folder / SETTINGS
+    if file.exists() and file.read_text(encoding="utf-8") != text:
+        raise TrainingError(f"{fold.folder}: holds a fold with other settings; remove it")
+    fold.folder.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+
+
+def gather_fold(
+    fold: Fold, corpora: Path, observer: Observer
+) -> tuple[list[Example], list[Example]]:
+    """What the fold trains on (train and validation), and the mails it is judged on."""
+    train, held = fold.folder / TRAIN, fold.folder / HELD
+    if not held.exists():
+        seen = Seen()
+        plan = replace(fold.plan, exclude=(*fold.plan.exclude, *fold.held))
+        save_examples(train, read_examples(corpora, plan, observer.progress, seen))
+        judged = replace(
+            fold.plan, only=fold.held, limit=fold.limit, variants=0, by_share=False, letters=False
+        )
+        save_examples(held, read_examples(corpora, judged, observer.progress, seen))
+    examples = load_examples(train)
+    observer.data(tally(examples))
+    return examples, load_examples(held)
+
+
+def score_fold(
+    fold: Fold,
+    base: BaseModel,
+    train: Sequence[Example],
+    held: Sequence[Example],
+    observer: Observer,
+) -> dict[str, Margins]:
+    """Margins of spam over ham [held] of the BERT and of TF-IDF, both trained on `train`."""
+    observer.stage("TF-IDF and logistic regression")
+    linear = fit_linear(choose(train, SPAM, "train"), 0.0)
+    observer.stage("fine-tuning")
+    trainer = Trainer(
+        start_from(base, TASKS),
+        open_tokenizer(base.tokenizer, fold.recipe.max_tokens),
+        fold.recipe,
+        fold.folder,
+    )
+    trainer.run(
+        [each for each in train if each.split == "train"],
+        [each for each in train if each.split == "validation"],
+        observer.step,
+    )
+    observer.stage("judging what was left out")
+    logits = trainer.predict(held)[SPAM]
+    texts = [each.texts[0] for each in held]
+    return {LINEAR: margins(linear, texts), BERT: logits[:, 1] - logits[:, 0]}
+
+
+def save_scores(file: Path, held: Sequence[Example], scores: dict[str, Margins]) -> None:
+    """A JSON line per mail: its corpus, label, group and margins; whole or not there."""
+    temporary = file.with_suffix(".writing")
+    with temporary.open("w", encoding="utf-8") as lines:
+        for row, each in enumerate(held):
+            found = {name: round(float(values[row]), 5) for name, values in scores.items()}
+            known = {"corpus": each.corpus, "label": each.labels[SPAM], "group": each.group}
+            lines.write(json.dumps({**known, **found}) + "\n")
+    temporary.rename(file)
+
+
+def fold_figures(file: Path, share: float) -> dict[str, Any]:
+    """Figures of both models and of their sum on the scores that a fold left."""
+    with file.open(encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+    figures: dict[str, Any] = {}
+    for corpus in sorted({row["corpus"] for row in rows}):
+        found = [row for row in rows if row["corpus"] == corpus]
+        is_spam = np.array([row["label"] == "spam" for row in found])
+        linear, bert = (np.array([row[name] for row in found]) for name in (LINEAR, BERT))
+        margins_by_model = {LINEAR: linear, BERT: bert, BOTH: bert + share * linear}
+        figures[corpus] = {
+            name: spam_figures(1 / (1 + np.exp(-values)), is_spam, 0.5)
+            for name, values in margins_by_model.items()
+        }
+    return figures

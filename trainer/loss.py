@@ -1,0 +1,57 @@
+"""What training makes small: the distance from people's labels, and from a teacher's scores."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn.functional import cross_entropy, kl_div, log_softmax
+
+from trainer.batches import UNKNOWN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from torch import Tensor
+
+
+def hard_loss(
+    outputs: Mapping[str, Tensor], labels: Mapping[str, Tensor], smoothing: Mapping[str, float]
+) -> Tensor:
+    """Sum over tasks of the cross entropy of the texts labelled for it, per text of the batch.
+
+    A text without a label for a task adds nothing to it, so tasks mix in any proportion.
+    """
+    total = torch.zeros((), device=next(iter(outputs.values())).device)
+    for task, wanted in labels.items():
+        total = total + cross_entropy(
+            outputs[task].float(),
+            wanted,
+            ignore_index=UNKNOWN,
+            label_smoothing=smoothing.get(task, 0.0),
+            reduction="sum",
+        )
+    return total / len(next(iter(labels.values())))
+
+
+def soft_loss(
+    student: Mapping[str, Tensor],
+    teacher: Mapping[str, Tensor],
+    tasks: Iterable[str],
+    temperature: float,
+) -> Tensor:
+    """Sum over tasks of T^2 KL(teacher || student), both at temperature T, per text of the batch.
+
+    Both map task to logits [batch, labels]. T^2 keeps the gradients' size whatever T is
+    (Hinton et al. 2015, section 2).
+    """
+    found = [
+        kl_div(
+            log_softmax(student[task].float() / temperature, dim=-1),
+            log_softmax(teacher[task].float() / temperature, dim=-1),
+            reduction="batchmean",
+            log_target=True,
+        )
+        for task in tasks
+    ]
+    return temperature**2 * torch.stack(found).sum()
