@@ -37,6 +37,7 @@ Written by `make docs` from the shipped bundle (`.venv/bin/filterd models show -
 | renderer | {renderer_version} |
 | size | {megabytes:.0f} MB int8 |
 | trained | {created}: {epochs} epochs, seed {seed}, {seconds:.0f} s |
+| gone on from | {start} |
 | on | {cpu} ({machine}), torch {torch} |
 | data | {data_digest} |
 
@@ -48,7 +49,8 @@ only ground for refusing mail.
 
 ## What it was trained on
 
-Messages and sentences, by corpus and split:
+Messages and sentences of the last pass, by corpus and split (what it had gone on from took its own
+sample of the same corpora, with the same ones held out):
 
 {data}
 
@@ -107,6 +109,7 @@ def model_card(bundle: Bundle) -> str:
         base_licence=bundle.base_licence,
         max_tokens=bundle.max_tokens,
         linear=_linear(bundle),
+        start=_start(provenance.get("started_from")),
         renderer_version=bundle.renderer_version,
         created=bundle.created[:10],
         data_digest=bundle.data_digest,
@@ -131,6 +134,13 @@ def model_card(bundle: Bundle) -> str:
         same_spam=quantization["same_decisions"][SPAM],
         same_sentiment=quantization["same_decisions"]["sentiment"],
     )
+
+
+def _start(known: Mapping[str, Any] | None) -> str:
+    if known is None:
+        return "the base"
+    epochs, seed = known["recipe"]["epochs"], known["recipe"]["seed"]
+    return f"{known['version']}: {epochs} epochs, seed {seed}, {known['seconds']} s"
 
 
 def _linear(bundle: Bundle) -> str:
