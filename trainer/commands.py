@@ -31,7 +31,7 @@ from trainer.pretrained import find_base
 from trainer.progress import Display
 from trainer.publish import SHARE
 from trainer.report import bundle_table, folds_table
-from trainer.search import Space, best_table, search
+from trainer.search import HEAD_RATE, Space, best_table, search
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from transformers import BertConfig
 
 DEFAULTS = Recipe()
-HEAD_RATE = 5  # times the encoder's: heads start from nothing
 
 
 @dataclass(frozen=True, slots=True)
