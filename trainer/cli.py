@@ -223,6 +223,19 @@ def search(
 
 
 @app.command()
+def ratings(
+    out: Annotated[Path, typer.Option(help="Folder of corpora to put them into.")],
+) -> None:
+    """Fetch sentences that people rated (VADER's, MIT licence) from the package index."""
+    from trainer.ratings import fetch_ratings  # noqa: PLC0415 - as the others
+
+    if not out.is_dir():
+        raise typer.BadParameter(f"no folder {out}", param_hint="--out")
+    for file in fetch_ratings(out):
+        typer.echo(file)
+
+
+@app.command()
 def probe(
     corpora: Corpora,
     most: Annotated[int, typer.Option(min=40, help="Mails per corpus and label.")] = 400,

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from filterd.model.runtime import open_tokenizer
 from trainer.corpora import SPAM
@@ -122,6 +123,7 @@ def score_fold(
     observer.stage("TF-IDF and logistic regression")
     linear = fit_linear(choose(train, SPAM, "train"), 0.0)
     observer.stage("fine-tuning")
+    torch.manual_seed(fold.recipe.seed)  # the heads of all folds begin alike
     trainer = Trainer(
         start_from(base, TASKS),
         open_tokenizer(base.tokenizer, fold.recipe.max_tokens),

@@ -61,6 +61,8 @@ SHARES = {
     "sentiment_custrev": Share(1300),
     "sentiment_sst5": Share(900),
     "sentiment_tweeteval": Share(repeat=4),  # small, and the nearest to what people write
+    "sentiment_vader_editorials": Share(1300),
+    "sentiment_vader_tweets": Share(repeat=2),
     "sms_spam_collection": Share(200),  # not mail
     "spamassassin": Share(3000),
 }
@@ -127,11 +129,12 @@ class _Quota:
 
     share: Share
     limit: int | None
+    by_share: bool
     taken: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def cap(self, split: Split) -> float:
-        if split == "test":
-            return float("inf") if self.limit is None else self.limit
+        if split == "test":  # of a corpus that trains, all that it keeps for judging
+            return float("inf") if self.limit is None or self.by_share else self.limit
         cap = self.share.cap if split == "train" else VALIDATION_CAP
         return cap if self.limit is None else min(cap, self.limit)
 
@@ -141,9 +144,9 @@ class _Quota:
     def spend(self, label: str, split: Split) -> None:
         self.taken[label, split] += 1
 
-    def is_full(self, label: str, *, by_share: bool) -> bool:
+    def is_full(self, label: str) -> bool:
         """Whether reading on is worth nothing: validation has its share of what trains by then."""
-        return self.is_spent(label, "train" if by_share else "test")
+        return self.is_spent(label, "train" if self.by_share else "test")
 
 
 def read_examples(
@@ -172,7 +175,7 @@ def _read_corpus(
     folder: Path, name: str, plan: Plan, seen: Seen, progress: Progress
 ) -> Iterator[Example]:
     sources = list_sources(folder, name, plan.seed)
-    quota = _Quota(SHARES.get(name, Share()), plan.limit)
+    quota = _Quota(SHARES.get(name, Share()), plan.limit, plan.by_share)
     has_train = any(source.split == "train" for source in sources)
     pools: dict[str, list[str]] = {}
     for source in sources:
@@ -180,7 +183,7 @@ def _read_corpus(
             pools.setdefault(source.label, []).append(str(source.fields["text"]))
     for number, source in enumerate(sources):
         progress(name, number, len(sources))
-        if not source.split and quota.is_full(source.label, by_share=plan.by_share):
+        if not source.split and quota.is_full(source.label):
             continue
         chance = random.Random(f"{plan.seed}/{name}/{number}")  # noqa: S311 - no secret
         is_sentence = source.task == SENTIMENT

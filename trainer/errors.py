@@ -9,6 +9,12 @@ class CorporaError(FilterdError):
     exit_code = 66  # EX_NOINPUT
 
 
+class PackageError(FilterdError):
+    """A package of the index cannot be fetched, or does not hold what it should."""
+
+    exit_code = 69  # EX_UNAVAILABLE
+
+
 class BaseModelError(FilterdError):
     """The base weights cannot be fetched, are not the pinned ones, or are no BERT."""
 

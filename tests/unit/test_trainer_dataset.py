@@ -77,6 +77,17 @@ def test_a_limit_holds_per_corpus_and_label(tmp_path):
     assert sorted(each.labels["spam"] for each in trained) == ["ham"] * 7 + ["spam"] * 7
 
 
+def test_a_limit_leaves_all_that_a_corpus_keeps_for_testing(tmp_path):
+    rows = [
+        {"text": f"letter of {chr(97 + n % 26)}{chr(97 + n // 26)}", "label": "neutral",
+         "split": "train" if n % 2 else "test"}
+        for n in range(60)
+    ]  # fmt: skip
+    write_lines(tmp_path, "notes", rows)
+    splits = [each.split for each in read(tmp_path, Plan(512, limit=7))]
+    assert (splits.count("train"), splits.count("test")) == (7, 30)
+
+
 def test_only_training_examples_get_variants(tmp_path):
     rows = [
         {"text": f"letter of {'abcdefghij'[n % 10] * (1 + n)}", "label": "ham"} for n in range(60)

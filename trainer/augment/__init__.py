@@ -15,6 +15,7 @@ from trainer.augment.links import replace_hosts
 from trainer.augment.markup import hide_text, wrap_in_html
 from trainer.augment.obfuscation import add_lookalikes, add_zero_width, split_words
 from trainer.augment.removal import drop_headers, truncate
+from trainer.augment.salad import add_word_salad
 from trainer.augment.wording import use_synonyms
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ CHANGES: Mapping[str, Change] = MappingProxyType({
     "lookalikes": add_lookalikes,
     "zero_width": add_zero_width,
     "split_words": split_words,
+    "word_salad": add_word_salad,
     "padding": pad,
     "link_hosts": replace_hosts,
     "headers": drop_headers,
@@ -43,11 +45,12 @@ CHANGES: Mapping[str, Change] = MappingProxyType({
     "subject_tags": tag_subject,
 })  # fmt: skip
 
-# How many of the variants get each change: 1.9 of them in the mean, 2.2 in spam.
+# How many of the variants get each change: 1.8 of them in ham in the mean, 2.5 in spam.
 SHARES: Mapping[str, float] = MappingProxyType({
     "lookalikes": 0.12,
     "zero_width": 0.08,
     "split_words": 0.12,
+    "word_salad": 0.25,
     "padding": 0.15,
     "link_hosts": 0.25,
     "headers": 0.4,  # so that sender, links and files are each gone from a sixth
@@ -61,7 +64,7 @@ SHARES: Mapping[str, float] = MappingProxyType({
 
 # Nobody does these by accident: a model that takes them for a sign of spam has learnt the truth.
 # All others are applied whatever the label, so that they cannot become a sign of it.
-SPAM_ONLY = frozenset({"lookalikes", "zero_width", "split_words", "hidden_text"})
+SPAM_ONLY = frozenset({"lookalikes", "zero_width", "split_words", "word_salad", "hidden_text"})
 
 
 def vary(

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trainer.augment.reading import head_and_tail, language_by_words, reread
+from trainer.augment.salad import prose
 from trainer.augment.stock import Stock
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from filterd.mail.message import Message
 
 MOST_BEFORE, MOST_AFTER = 2, 8  # sentences: the mail's own words must stay within the model's view
+PROSE_SHARE = 0.3
 
 _LISTS = ("dev", "users", "board", "sales", "parents", "announce", "staff", "helpdesk", "press")
 # `render` takes these off; with "Re:" it also leaves out what the text quotes.
@@ -33,13 +35,22 @@ _READ_AFTER = (
 
 
 def pad(message: Message, chance: random.Random) -> Message:
-    """With ordinary sentences before its text (two at most) or after it (eight at most)."""
+    """With ordinary sentences before its text (two at most) or after it (eight at most).
+
+    At times they are prose, so that prose alone is no sign of spam (`trainer.augment.salad`).
+    """
     stock = Stock(language_by_words(message.text), chance)
     head, tail = head_and_tail(message.text)
+
+    def sentences(most: int) -> str:
+        count = chance.randint(1, most)
+        if chance.random() < PROSE_SHARE:
+            return prose(chance, count)
+        return " ".join(stock.several("sentence", count))
+
     if chance.random() < 0.4:
-        words = " ".join(stock.several("sentence", chance.randint(1, MOST_BEFORE)))
-        return reread(message, head=f"{words}\n\n{head}", tail=tail)
-    words = " ".join(stock.several("sentence", chance.randint(1, MOST_AFTER)))
+        return reread(message, head=f"{sentences(MOST_BEFORE)}\n\n{head}", tail=tail)
+    words = sentences(MOST_AFTER)
     return reread(message, head=f"{head}\n\n{words}", tail=tail)
 
 
