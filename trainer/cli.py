@@ -13,6 +13,7 @@ from filterd.errors import FilterdError
 from filterd.model.bundle import SHIPPED
 from trainer.feedback import SYNTAX, Feedback, parse_feedback
 from trainer.pretrained import DEFAULT_BASE
+from trainer.readings import READINGS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,6 +64,12 @@ def _in_a_folder(path: Path | None) -> Path | None:
     if path is not None and not path.parent.is_dir():
         raise typer.BadParameter(f"no folder {path.parent}")
     return path
+
+
+def _layout(name: str) -> str:
+    if name not in READINGS:
+        raise typer.BadParameter(f"no layout '{name}'; there are {', '.join(READINGS)}")
+    return name
 
 
 def _feedback(text: str) -> Feedback:
@@ -153,6 +160,9 @@ def crossval(
     letters: Letters = True,
     without: Without = None,
     layers: Layers = None,
+    reading: Annotated[
+        str, typer.Option(callback=_layout, help=f"How texts are laid out: {', '.join(READINGS)}.")
+    ] = "whole",
     threads: Threads = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -179,7 +189,7 @@ def crossval(
         layers=layers,
         threads=threads,
     )
-    run_crossval(training, fold, work, most, as_json=as_json)
+    run_crossval(training, fold, work, most, reading, as_json=as_json)
 
 
 @app.command()

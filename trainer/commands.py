@@ -125,7 +125,13 @@ def run_bootstrap(
 
 
 def run_crossval(
-    training: Training, folds: Sequence[str], work: Path, most: int, *, as_json: bool
+    training: Training,
+    folds: Sequence[str],
+    work: Path,
+    most: int,
+    reading: str,
+    *,
+    as_json: bool,
 ) -> None:
     """Train once per fold and judge what it left out; a table, or JSON, of all folds."""
     torch.set_num_threads(training.cores())
@@ -139,6 +145,7 @@ def run_crossval(
                 limit=most,
                 plan=training.plan(),
                 recipe=training.recipe(),
+                reading=reading,
             )
             figures |= run_fold(fold, training.corpora, base, SHARE, display)
     if as_json:

@@ -31,6 +31,7 @@ from trainer.evaluate import spam_figures
 from trainer.finetune import Recipe, Trainer
 from trainer.linear import fit_linear, margins
 from trainer.network import start_from
+from trainer.readings import read_as
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +52,8 @@ LINEAR, BERT, BOTH = "tfidf", "bert", "both"
 class Fold:
     """Corpora to leave out together, all else to train on, and where the fold keeps its files.
 
-    At most `limit` of the mails left out are judged, per corpus and label.
+    At most `limit` of the mails left out are judged, per corpus and label. `reading` is how the
+    texts are laid out (`trainer.readings`).
     """
 
     held: tuple[str, ...]
@@ -59,6 +61,7 @@ class Fold:
     limit: int
     plan: Plan
     recipe: Recipe
+    reading: str = "whole"
 
 
 def run_fold(
@@ -85,6 +88,7 @@ def claim_fold(fold: Fold) -> None:
         "limit": fold.limit,
         "plan": asdict(fold.plan),
         "recipe": asdict(fold.recipe),
+        "reading": fold.reading,
     }
     text = json.dumps(settings, indent=2, sort_keys=True)
     file = fold.folder / SETTINGS
@@ -103,13 +107,15 @@ def gather_fold(
         seen = Seen()
         plan = replace(fold.plan, exclude=(*fold.plan.exclude, *fold.held))
         save_examples(train, read_examples(corpora, plan, observer.progress, seen))
-        judged = replace(
+        others = replace(
             fold.plan, only=fold.held, limit=fold.limit, variants=0, by_share=False, letters=False
         )
-        save_examples(held, read_examples(corpora, judged, observer.progress, seen))
-    examples = load_examples(train)
+        save_examples(held, read_examples(corpora, others, observer.progress, seen))
+    examples, judged = (
+        read_as(fold.reading, load_examples(file), fold.recipe.max_tokens) for file in (train, held)
+    )
     observer.data(tally(examples))
-    return examples, load_examples(held)
+    return examples, judged
 
 
 def score_fold(
