@@ -144,7 +144,10 @@ def crossval(
     work: Annotated[Path, typer.Option(help="Folder for checkpoints and scores, one a fold.")],
     fold: Annotated[
         list[str],
-        typer.Option(help="Corpus to leave out, or several at once: one+another. Once per fold."),
+        typer.Option(
+            help="Corpus to leave out, or several at once: one+another; NAME@YYYY-MM-DD leaves out "
+            "its mails from that day on. Once per fold."
+        ),
     ],
     most: Annotated[
         int, typer.Option(min=1, help="Mails judged per corpus and label that was left out.")
@@ -163,6 +166,10 @@ def crossval(
     reading: Annotated[
         str, typer.Option(callback=_layout, help=f"How texts are laid out: {', '.join(READINGS)}.")
     ] = "whole",
+    bundles: Annotated[
+        bool,
+        typer.Option(help="Leave each fold's model as a bundle, for `attack`: WORK/FOLD/bundle."),
+    ] = False,
     threads: Threads = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -189,7 +196,7 @@ def crossval(
         layers=layers,
         threads=threads,
     )
-    run_crossval(training, fold, work, most, reading, as_json=as_json)
+    run_crossval(training, fold, work, most, reading, bundles=bundles, as_json=as_json)
 
 
 @app.command()

@@ -131,6 +131,7 @@ def run_crossval(
     most: int,
     reading: str,
     *,
+    bundles: bool,
     as_json: bool,
 ) -> None:
     """Train once per fold and judge what it left out; a table, or JSON, of all folds."""
@@ -146,6 +147,7 @@ def run_crossval(
                 plan=training.plan(),
                 recipe=training.recipe(),
                 reading=reading,
+                bundle=bundles,
             )
             figures |= run_fold(fold, training.corpora, base, SHARE, display)
     if as_json:

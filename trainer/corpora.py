@@ -13,6 +13,7 @@ import json
 import random
 import re
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from filterd.mail.parse import parse
@@ -21,6 +22,7 @@ from trainer.errors import CorporaError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import date
     from pathlib import Path
 
     from filterd.mail.message import Message
@@ -131,6 +133,23 @@ def read_message(source: Source) -> Message:
     except OSError as error:
         raise CorporaError(f"{source.path}: {error.strerror}") from None
     return scrub(source.corpus, parse(raw))
+
+
+def arrived_on(message: Message) -> date | None:
+    """The day on which a mail arrived: of its topmost Received field, else of its Date.
+
+    None if neither says. Who writes spam writes its Date, but not what receives it.
+    """
+    stamps = [
+        value.rpartition(";")[2] for name, value in message.headers if name.lower() == "received"
+    ]
+    stamps += [value for name, value in message.headers if name.lower() == "date"]
+    for stamp in stamps:
+        try:
+            return parsedate_to_datetime(stamp.strip()).date()
+        except (ValueError, IndexError, TypeError):  # the library's own for what is no date
+            continue
+    return None
 
 
 def _as_mail(source: Source) -> tuple[str, str, str]:

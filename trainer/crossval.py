@@ -7,12 +7,15 @@ fold leaves its examples, checkpoints and scores in its own folder, and is not c
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import asdict, dataclass, replace
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from filterd.model.bundle import TOKENIZER
 from filterd.model.runtime import open_tokenizer
 from trainer.corpora import SPAM
 from trainer.dataset import (
@@ -31,6 +34,7 @@ from trainer.evaluate import spam_figures
 from trainer.finetune import Recipe, Trainer
 from trainer.linear import fit_linear, margins
 from trainer.network import start_from
+from trainer.publish import Draft, publish
 from trainer.readings import read_as
 
 if TYPE_CHECKING:
@@ -45,6 +49,7 @@ if TYPE_CHECKING:
     Margins = NDArray[np.float64]
 
 TRAIN, HELD, SCORES, SETTINGS = "train.jsonl", "held.jsonl", "scores.jsonl", "fold.json"
+BUNDLE = "bundle"
 LINEAR, BERT, BOTH = "tfidf", "bert", "both"
 
 
@@ -52,8 +57,9 @@ LINEAR, BERT, BOTH = "tfidf", "bert", "both"
 class Fold:
     """Corpora to leave out together, all else to train on, and where the fold keeps its files.
 
+    `held` names each corpus; as `name@YYYY-MM-DD` only its mails that arrived on that day or later.
     At most `limit` of the mails left out are judged, per corpus and label. `reading` is how the
-    texts are laid out (`trainer.readings`).
+    texts are laid out (`trainer.readings`); `bundle` whether the network is published, too.
     """
 
     held: tuple[str, ...]
@@ -62,6 +68,7 @@ class Fold:
     plan: Plan
     recipe: Recipe
     reading: str = "whole"
+    bundle: bool = False
 
 
 def run_fold(
@@ -69,8 +76,9 @@ def run_fold(
 ) -> dict[str, Any]:
     """Figures per corpus left out and model: {corpus: {"tfidf" | "bert" | "both": figures}}.
 
-    `share` is what the linear model's margin counts for beside the BERT's. Raises TrainingError
-    if the folder holds a fold of other settings, CorporaError if a corpus is not there.
+    `share` is what the linear model's margin counts for beside the BERT's. A fold that is asked
+    for its bundle leaves it in its folder (BUNDLE). Raises TrainingError if the folder holds a
+    fold of other settings, CorporaError if a corpus is not there.
     """
     claim_fold(fold)
     observer.stage(f"without {', '.join(fold.held)}")
@@ -78,6 +86,8 @@ def run_fold(
     scores = fold.folder / SCORES
     if not scores.exists():
         save_scores(scores, held, score_fold(fold, base, train, held, observer))
+    if fold.bundle and not (fold.folder / BUNDLE).exists():
+        publish(draft_of(fold, base), train, observer)
     return fold_figures(scores, share)
 
 
@@ -105,10 +115,18 @@ def gather_fold(
     train, held = fold.folder / TRAIN, fold.folder / HELD
     if not held.exists():
         seen = Seen()
-        plan = replace(fold.plan, exclude=(*fold.plan.exclude, *fold.held))
+        plan = train_plan(fold)
         save_examples(train, read_examples(corpora, plan, observer.progress, seen))
+        names = tuple(name.partition("@")[0] for name in fold.held)
         others = replace(
-            fold.plan, only=fold.held, limit=fold.limit, variants=0, by_share=False, letters=False
+            fold.plan,
+            only=names,
+            cut=plan.cut,
+            after_cut=True,
+            limit=fold.limit,
+            variants=0,
+            by_share=False,
+            letters=False,
         )
         save_examples(held, read_examples(corpora, others, observer.progress, seen))
     examples, judged = (
@@ -116,6 +134,24 @@ def gather_fold(
     )
     observer.data(tally(examples))
     return examples, judged
+
+
+def train_plan(fold: Fold) -> Plan:
+    """What the fold trains on: all but the corpora held, or but their mails from a day on.
+
+    Raises TrainingError for a day that is none, or more than one.
+    """
+    whole = tuple(name for name in fold.held if "@" not in name)
+    later = [name.split("@", 1) for name in fold.held if "@" in name]
+    if len(later) > 1:
+        raise TrainingError(f"{'+'.join(fold.held)}: one corpus at a time can be cut by a day")
+    for corpus, day in later:
+        try:
+            date.fromisoformat(day)
+        except ValueError:
+            raise TrainingError(f"{corpus}@{day}: no day; write YYYY-MM-DD") from None
+    cut = (later[0][0], later[0][1]) if later else None
+    return replace(fold.plan, exclude=(*fold.plan.exclude, *whole), cut=cut)
 
 
 def score_fold(
@@ -145,6 +181,20 @@ def score_fold(
     logits = trainer.predict(held)[SPAM]
     texts = [each.texts[0] for each in held]
     return {LINEAR: margins(linear, texts), BERT: logits[:, 1] - logits[:, 0]}
+
+
+def draft_of(fold: Fold, base: BaseModel) -> Draft:
+    """The fold's network as a bundle to be, named after what it has never seen."""
+    shutil.copyfile(base.tokenizer, fold.folder / TOKENIZER)
+    return Draft(
+        work=fold.folder,
+        out=fold.folder / BUNDLE,
+        version=f"without-{fold.folder.name}",
+        base=base,
+        max_tokens=fold.recipe.max_tokens,
+        seed=fold.recipe.seed,
+        provenance={"held": list(fold.held), "recipe": asdict(fold.recipe)},
+    )
 
 
 def save_scores(file: Path, held: Sequence[Example], scores: dict[str, Margins]) -> None:

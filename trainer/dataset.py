@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Literal
 
 from filterd.mail.render import render
 from trainer.augment import CHANGES, vary
-from trainer.corpora import SENTIMENT, SPAM, Source, find_corpora, list_sources, read_message
+from trainer.corpora import (
+    SENTIMENT,
+    SPAM,
+    Source,
+    arrived_on,
+    find_corpora,
+    list_sources,
+    read_message,
+)
 from trainer.errors import CorporaError
 from trainer.letters import load_templates, unfold
 from trainer.near import SeenTexts
@@ -100,6 +108,8 @@ class Plan:
     variants: int = VARIANTS
     changes: tuple[str, ...] = tuple(CHANGES)  # that variants are made by (trainer.augment)
     by_share: bool = True  # False: nothing is trained on, so all of it is test
+    cut: tuple[str, str] | None = None  # a corpus and a day (ISO 8601): without its mails from then
+    after_cut: bool = False  # or of these alone
     letters: bool = False  # whether our own letters (trainer.letters) come with them
 
 
@@ -188,6 +198,8 @@ def _read_corpus(
         chance = random.Random(f"{plan.seed}/{name}/{number}")  # noqa: S311 - no secret
         is_sentence = source.task == SENTIMENT
         message = plain(source.fields["text"]) if is_sentence else read_message(source)
+        if plan.cut and name == plan.cut[0] and not _is_in_time(message, plan):
+            continue
         group = fingerprint(message)
         if seen.has(group):
             continue
@@ -207,6 +219,14 @@ def _read_corpus(
             quota.share.repeat if split == "train" else 1,
         )
     progress(name, len(sources), len(sources))
+
+
+def _is_in_time(message: Message, plan: Plan) -> bool:
+    """Whether a mail of the corpus that is cut stands on the plan's side; undated ones on none."""
+    day = arrived_on(message)
+    if day is None or plan.cut is None:
+        return False
+    return (day.isoformat() >= plan.cut[1]) == plan.after_cut
 
 
 def _read_letters(plan: Plan) -> Iterator[Example]:

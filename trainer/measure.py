@@ -111,14 +111,12 @@ def run_attack(
             encoder = open_encoder(path)
             mails = read_mails(folder, corpora, most, display)
             threshold = threshold_at(encoder, mails["ham"], FALSE_POSITIVES)
-            results[encoder.bundle.version] = attack(
-                encoder, mails["spam"], threshold, 0, display.progress
-            )
+            results[str(path)] = attack(encoder, mails["spam"], threshold, 0, display.progress)
     if as_json:
         print_json(
             {
-                version: {name: asdict(caught) for name, caught in result.items()}
-                for version, result in results.items()
+                path: {name: asdict(caught) for name, caught in result.items()}
+                for path, result in results.items()
             }
         )
     else:

@@ -66,6 +66,15 @@ def test_the_table_names_what_was_left_out_and_by_which_model(made, capfd, monke
         assert word in out
 
 
+def test_a_finished_fold_can_still_leave_its_model_as_a_bundle(made, capfd):
+    assert run("crossval", *command(made), *SHORT, "--bundles", "--json") == 0
+    bundle = made / "work" / "letters" / "bundle"
+    capfd.readouterr()
+    attacked = ("--corpora", made / "corpora", "--corpus", "letters", "--most", "4", "--json")
+    assert run("attack", bundle, *attacked) == 0
+    assert list(json.loads(capfd.readouterr().out)) == [str(bundle)]
+
+
 def test_a_fold_of_other_settings_is_left_alone(made, capfd):
     assert run("crossval", *command(made), *SHORT, "--seed", "9") == 70
     assert "a fold with other settings" in capfd.readouterr().err
@@ -76,6 +85,17 @@ def test_a_corpus_that_is_not_there_is_named(made, tmp_path, capfd):
     asked = ("--corpora", tmp_path / "corpora", "--base", made / "base", "--work", tmp_path / "w")
     assert run("crossval", *asked, "--fold", "mails", *SHORT) == 66
     assert "no corpus 'mails' in it" in capfd.readouterr().err
+
+
+def test_a_day_that_is_none_is_named(made, capfd):
+    assert run("crossval", *command(made, "letters@spring"), *SHORT) == 70
+    assert "letters@spring: no day; write YYYY-MM-DD" in capfd.readouterr().err
+
+
+def test_one_corpus_at_a_time_is_cut_by_a_day(made, capfd):
+    fold = "letters@2022-01-01+notes@2022-01-01"
+    assert run("crossval", *command(made, fold), *SHORT) == 70
+    assert "one corpus at a time" in capfd.readouterr().err
 
 
 def test_a_change_that_there_is_not_is_named(made, capfd):

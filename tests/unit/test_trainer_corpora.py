@@ -5,7 +5,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from filterd.mail.message import Link, Message
-from trainer.corpora import Source, find_corpora, join_tokens, list_sources, read_message, scrub
+from trainer.corpora import (
+    Source,
+    arrived_on,
+    find_corpora,
+    join_tokens,
+    list_sources,
+    read_message,
+    scrub,
+)
 from trainer.errors import CorporaError
 
 
@@ -120,3 +128,20 @@ def test_a_row_of_a_table_that_is_wrong_is_named(tmp_path, row):
     write_labelled(tmp_path, "a.eml\tham\tneutral", row)
     with pytest.raises(CorporaError, match=r"labels\.tsv:3: needs path, spam and sentiment"):
         list_sources(tmp_path, "kept", 0)
+
+
+@pytest.mark.parametrize(
+    ("headers", "day"),
+    [
+        ((("Received", "from a by b; Tue, 4 Jan 2022 10:00:00 +0100"),
+          ("Received", "from c by a; Mon, 3 Jan 2022 10:00:00 +0100")), "2022-01-04"),
+        ((("Date", "Fri, 31 Dec 2038 10:00:00 +0000"),
+          ("received", "by b; Tue, 4 Jan 2022 10:00:00 +0100")), "2022-01-04"),
+        ((("Received", "by b, nobody knows when"), ("Date", "4 Jan 2022 10:00 +0100")), "2022-01-04"),
+        ((("Date", "soon"),), None),
+        ((), None),
+    ],
+)  # fmt: skip
+def test_a_mail_arrived_when_the_last_who_took_it_says(headers, day):
+    found = arrived_on(Message(headers=headers))
+    assert (None if found is None else found.isoformat()) == day

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -86,6 +87,24 @@ def test_a_limit_leaves_all_that_a_corpus_keeps_for_testing(tmp_path):
     write_lines(tmp_path, "notes", rows)
     splits = [each.split for each in read(tmp_path, Plan(512, limit=7))]
     assert (splits.count("train"), splits.count("test")) == (7, 30)
+
+
+def test_a_cut_parts_a_corpus_by_the_day_of_arrival_and_no_other(tmp_path):
+    folder = tmp_path / "lists" / "ham"
+    folder.mkdir(parents=True)
+    for number, year in enumerate(("2020", "2021", "2022", "2023")):
+        letters = chr(97 + number) * 9
+        (folder / f"{number}.eml").write_text(
+            f"Date: Tue, 4 Jan {year} 10:00:00 +0000\nSubject: {year}\n\nabout {letters}\n"
+        )
+    (folder / "9.eml").write_text("Subject: undated\n\nabout qqqqqqqqq\n")
+    write_lines(tmp_path, "notes", [{"text": "some other letter", "label": "ham"}])
+    plan = Plan(512, cut=("lists", "2022-01-01"), variants=0)
+    found = [
+        sorted(each.texts[0].split("\n")[0] for each in read(tmp_path, chosen))
+        for chosen in (plan, replace(plan, only=("lists",), after_cut=True))
+    ]
+    assert found == [["2020", "2021", "some other letter"], ["2022", "2023"]]
 
 
 def test_only_training_examples_get_variants(tmp_path):
