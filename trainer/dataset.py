@@ -59,18 +59,18 @@ class Share:
 # Caps balance the corpora, so that none teaches the model to recognise itself, and keep a run on
 # two cores within the hour.
 SHARES = {
-    "enron_ham": Share(1500),  # one company's mail; ham alone
-    "enron_spam_preprocessed": Share(3000),  # subject and text only
+    "enron_ham": Share(2000),  # one company's mail; ham alone
+    "enron_spam_preprocessed": Share(4000),  # subject and text only
     LETTERS: Share(repeat=4),  # a template each, which unfolds into something else each time
     "lingspam_bare": Share(400),  # one linguistics list
-    "lists_2019_2023": Share(3000),
+    "lists_2019_2023": Share(4000),
     "nazario_csv": Share(1300),
     "scams_2023_2025": Share(repeat=3),  # few, and the newest there is
     "sentiment_custrev": Share(1300),
     "sentiment_sst5": Share(900),
-    "sentiment_tweeteval": Share(repeat=4),  # small, and the nearest to what people write
-    "sentiment_vader_editorials": Share(1300),
-    "sentiment_vader_tweets": Share(repeat=2),
+    "sentiment_tweeteval": Share(repeat=3),  # small, and the nearest to what people write
+    "sentiment_vader_editorials": Share(1300),  # sentences of newspaper comment
+    "sentiment_vader_tweets": Share(),
     "sms_spam_collection": Share(200),  # not mail
     "spamassassin": Share(3000),
 }

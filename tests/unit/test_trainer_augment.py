@@ -131,6 +131,7 @@ def test_words_are_split_in_many_ways():
     assert "w@7ch3$" in text
     assert any(f"{'watches'[:place]} {'watches'[place:]} " in text for place in range(1, 7))
     assert "wacthes" in text
+    assert "vvatches" in text
 
 
 def test_word_salad_stands_beside_the_whole_text():

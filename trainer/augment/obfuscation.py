@@ -43,6 +43,7 @@ _DRAWN = (
 )
 _INVISIBLE = ("\u200b", "\u200c", "\u200d", "\u2060", "\ufeff", "\u00ad")
 _FIGURES = dict(zip("aeiosltbgAEIOSLTBG", "@310$1789431051789", strict=True))
+_MISREAD = {"l": "i", "i": "l", "m": "rn", "w": "vv", "d": "cl", "o": "0", "I": "l", "O": "0"}
 _SEPARATORS = (" ", " ", "-", ".", "_", "*", "|", "/")
 
 
@@ -80,8 +81,8 @@ def add_zero_width(message: Message, chance: random.Random) -> Message:
 
 
 def split_words(message: Message, chance: random.Random) -> Message:
-    """With words spelled so that no word list has them: "V1agra", "v-i-a-g-r-a", "F R E E"."""
-    tricks = (_space, _separate, _cut, _write_figures, _swap)
+    """With words spelled so that no word list has them: "V1agra", "v-i-a-g-r-a", "rneds"."""
+    tricks = (_space, _separate, _cut, _write_figures, _misread, _swap)
     usual = chance.choice(tricks)
 
     def spell(word: str, chance: random.Random) -> str:
@@ -116,6 +117,13 @@ def _cut(word: str, chance: random.Random) -> str:
 def _write_figures(word: str, chance: random.Random) -> str:
     return "".join(
         _FIGURES.get(letter, letter) if chance.random() < 2 / 3 else letter for letter in word
+    )
+
+
+def _misread(word: str, chance: random.Random) -> str:
+    """Letters that look alike in print: "avaiiabie", "lovv rneds"."""
+    return "".join(
+        _MISREAD.get(letter, letter) if chance.random() < 2 / 3 else letter for letter in word
     )
 
 
