@@ -55,20 +55,6 @@ class Judged:
     scores: dict[str, tuple[float, ...]]
 
 
-def judge(
-    encoder: Encoder,
-    folder: Path,
-    only: Collection[str],
-    limit: int | None,
-    observer: Observer,
-) -> dict[str, Any]:
-    """Figures of the encoder's bundle on a corpora folder, per task, corpus and language.
-
-    Each text counts once; no split is kept apart. Raises CorporaError.
-    """
-    return figures(judge_corpora(encoder, folder, only, limit, observer), encoder.bundle)
-
-
 def judge_corpora(
     encoder: Encoder,
     folder: Path,

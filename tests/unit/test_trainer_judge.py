@@ -5,7 +5,7 @@ from tiny_bundle import make_tiny_bundle
 
 from filterd.model.encoder import Encoder
 from trainer.errors import CorporaError
-from trainer.judge import EXCERPT, judge, judge_corpora, shorten
+from trainer.judge import EXCERPT, figures, judge_corpora, shorten
 from trainer.language import UNKNOWN, language_of
 
 
@@ -22,6 +22,11 @@ def encoder(tmp_path_factory):
 def write_lines(folder, name, *rows):
     lines = [json.dumps({"text": text, "label": label}) for text, label in rows]
     (folder / f"{name}.jsonl").write_text("\n".join(lines))
+
+
+def judge(encoder, folder, only, limit):
+    """The figures of a folder."""
+    return figures(judge_corpora(encoder, folder, only, limit, Silent()), encoder.bundle)
 
 
 def numbered(count):
@@ -41,27 +46,27 @@ def test_a_limit_is_of_each_corpus_and_label(encoder, tmp_path):
     for name, words in (("one", "now"), ("two", "later")):
         rows = [(f"{text} {words}", "ham") for text in texts]
         write_lines(tmp_path, name, *rows, ("you won the lottery " + words, "spam"))
-    figures = judge(encoder, tmp_path, (), 2, Silent())
-    assert (figures["spam"]["ham"], figures["spam"]["spam"]) == (4, 2)
+    found = judge(encoder, tmp_path, (), 2)
+    assert (found["spam"]["ham"], found["spam"]["spam"]) == (4, 2)
 
 
 def test_only_the_named_corpora_are_judged(encoder, tmp_path):
     write_lines(tmp_path, "one", ("you won the lottery", "spam"))
     write_lines(tmp_path, "two", ("minutes of today", "ham"))
-    figures = judge(encoder, tmp_path, ("two",), None, Silent())
-    assert sorted(figures["spam"]["corpora"]) == ["two"]
+    found = judge(encoder, tmp_path, ("two",), None)
+    assert sorted(found["spam"]["corpora"]) == ["two"]
 
 
 def test_a_corpus_that_is_not_there_is_named(encoder, tmp_path):
     write_lines(tmp_path, "one", ("you won the lottery", "spam"))
     with pytest.raises(CorporaError, match="no corpus 'three' in it"):
-        judge(encoder, tmp_path, ("three",), None, Silent())
+        judge(encoder, tmp_path, ("three",), None)
 
 
 def test_corpora_without_a_message_are_an_error(encoder, tmp_path):
     (tmp_path / "mail" / "ham").mkdir(parents=True)
     with pytest.raises(CorporaError, match="no message in it; nothing to judge"):
-        judge(encoder, tmp_path, (), None, Silent())
+        judge(encoder, tmp_path, (), None)
 
 
 def test_a_mail_keeps_its_file_and_a_line_has_none(encoder, tmp_path):
@@ -85,7 +90,7 @@ def test_figures_are_told_by_language_and_few_texts_are_put_together(encoder, tm
     german = [f"Wir treffen uns am {day} im großen Saal" for day in ("Montag", "Dienstag", "Freitag", "Samstag", "Sonntag")]  # fmt: skip
     french = ["Nous avons le plaisir de vous inviter à la réunion"]
     write_lines(tmp_path, "mixed", *((text, "ham") for text in german + french))
-    found = judge(encoder, tmp_path, (), None, Silent())["spam"]["languages"]
+    found = judge(encoder, tmp_path, (), None)["spam"]["languages"]
     assert {name: figures["ham"] for name, figures in found.items()} == {"de": 5, "others": 1}
 
 
