@@ -317,7 +317,7 @@ def replay(
         typer.Option(
             parser=_feedback,
             metavar=SYNTAX,
-            help="What the filter is told of the labels. Only none as yet: there is no learner.",
+            help="What the site's learner is told of the labels, and when.",
         ),
     ] = "none",  # type: ignore[assignment] # typer parses a default like what is typed
     threads: Threads = 0,
@@ -326,15 +326,9 @@ def replay(
     ] = False,
 ) -> None:
     """Judge a labelled stream of mail in arrival order, as TREC's spam track does."""
-    if feedback.kind != "none":
-        sys.stderr.write(
-            f"filterd-trainer: --feedback {feedback}: there is no learner yet that it could teach; "
-            "only --feedback none can be replayed\n"
-        )
-        raise typer.Exit(os.EX_USAGE)
     from trainer.measure import run_replay  # noqa: PLC0415 - scikit-learn takes seconds to load
 
-    run_replay(index, bundle, threads, as_json=as_json)
+    run_replay(index, bundle, feedback, threads, as_json=as_json)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

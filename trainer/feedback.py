@@ -1,7 +1,4 @@
-"""What a filter is told while a stream is replayed: the four kinds of TREC's spam track.
-
-Only `none` can be replayed today: there is no learner yet that the others could teach.
-"""
+"""What a filter is told while a stream is replayed: the four kinds of TREC's spam track."""
 
 from __future__ import annotations
 

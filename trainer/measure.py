@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from trainer.feedback import Feedback
     from trainer.replay import Replayed
 
 FALSE_POSITIVES = 0.005  # that `attack` sets a bundle's threshold for
@@ -67,13 +68,15 @@ def run_evaluate(
         Console().print(figures_table(found))
 
 
-def run_replay(index: Path, bundle: Path, threads: int, *, as_json: bool) -> None:
-    """Replay a stream without feedback: a line per message, or a bar, and then the summary."""
+def run_replay(
+    index: Path, bundle: Path, feedback: Feedback, threads: int, *, as_json: bool
+) -> None:
+    """Replay a stream: a line per message, or a bar, and then the summary."""
     entries = read_index(index)
     encoder = open_encoder(bundle)
     score = Score()
     started = time.perf_counter()
-    results = replay(entries, encoder, threads or available_cores())
+    results = replay(entries, encoder, threads or available_cores(), feedback)
     if as_json:
         for replayed in results:
             score.add(replayed)
@@ -83,7 +86,7 @@ def run_replay(index: Path, bundle: Path, threads: int, *, as_json: bool) -> Non
         for replayed in _with_bar(results, len(entries)):
             score.add(replayed)
     summary = summarize(score, encoder.bundle, time.perf_counter() - started)
-    summary["feedback"] = "none"
+    summary["feedback"] = str(feedback)
     if as_json:
         print_json({"summary": summary})
     else:

@@ -1,7 +1,7 @@
 """A labelled stream through the pipeline, message by message, as a mail server would have seen it.
 
 Every mail takes the path that serving takes (`filterd.pipeline.judge`); a broken one is judged
-like any other. Nothing is taught yet: the learner that feedback is for does not exist.
+like any other. With feedback the site's learner (`filterd.learner`) stands on top of it.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from filterd.learner.features import Evidence, features, head_of
 from filterd.pipeline import judge
 from filterd.policy import Policy
 from trainer.corpora import SPAM
 from trainer.evaluate import logistic_average, spam_figures
+from trainer.feedback import Feedback
+from trainer.lessons import Lesson, Lessons
 from trainer.stream import in_order
 
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from filterd.model.encoder import Encoder
     from trainer.stream import Entry
 
+NONE = Feedback()
 # Our names for them -> those of the figures.
 SUMMARY = {
     "accuracy": "accuracy",
@@ -42,7 +46,7 @@ SUMMARY = {
 class Replayed:
     """One message of the stream: the label it has, the spam probability it was given before.
 
-    `taught` says whether the label was told to the learner afterwards.
+    `taught` says whether the label is told to the learner afterwards.
     """
 
     path: str
@@ -68,18 +72,29 @@ class Score:
         self.is_spam.append(replayed.label == SPAM)
 
 
-def replay(entries: Sequence[Entry], encoder: Encoder, threads: int) -> Iterator[Replayed]:
-    """Judge the stream in its order and teach nothing, so several threads may work ahead.
+def replay(
+    entries: Sequence[Entry], encoder: Encoder, threads: int, feedback: Feedback = NONE
+) -> Iterator[Replayed]:
+    """Judge the stream in its order, and teach what the feedback lets the learner know.
 
-    Raises CorporaError for a file that has gone meanwhile.
+    Several threads work ahead with the encoder, which learns nothing; the learner is taught on the
+    caller's. Raises CorporaError for a file that has gone meanwhile.
     """
     policy = Policy()
 
-    def judge_entry(entry: Entry) -> Replayed:
-        (judged,) = judge([entry.read()], encoder, policy)
-        return Replayed(entry.path, entry.label, judged.spam, taught=False)
+    def judge_entry(entry: Entry) -> tuple[Entry, float, Evidence | None]:
+        raw = entry.read()
+        (judged,) = judge([raw], encoder, policy)
+        if feedback == NONE:
+            return entry, judged.spam, None
+        return entry, judged.spam, Evidence(head_of(raw), judged.reading.text)
 
-    yield from in_order(judge_entry, entries, threads)
+    lessons = Lessons(feedback, len(entries))
+    for entry, by_bert, evidence in in_order(judge_entry, entries, threads):
+        spam, taught = by_bert, False
+        if evidence is not None:
+            spam, taught = lessons.take(Lesson(by_bert, features(evidence), entry.label))
+        yield Replayed(entry.path, entry.label, spam, taught)
 
 
 def summarize(score: Score, bundle: Bundle, seconds: float) -> dict[str, Any]:

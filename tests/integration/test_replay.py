@@ -1,7 +1,6 @@
 """`filterd-trainer replay` and the report of `evaluate`, as they are typed."""
 
 import json
-import os
 import re
 
 import pytest
@@ -74,12 +73,14 @@ def test_without_json_there_is_a_table(run, trec, bundle):
     assert re.search(r"messages/s\s+[\d.]+", out)
 
 
-@pytest.mark.parametrize("feedback", ["immediate", "delayed:1000", "active:100"])
-def test_feedback_that_needs_a_learner_is_refused_in_one_line(run, trec, bundle, feedback):
-    code, out, err = run("replay", trec, "--bundle", bundle, "--feedback", feedback)
-    assert (code, out) == (os.EX_USAGE, "")
-    (line,) = err.splitlines()
-    assert line.startswith(f"filterd-trainer: --feedback {feedback}: there is no learner yet")
+@pytest.mark.parametrize("feedback", ["immediate", "delayed:1", "active:100"])
+def test_the_kind_of_feedback_stands_in_the_summary(run, trec, bundle, feedback):
+    code, out, _ = run("replay", trec, "--bundle", bundle, "--feedback", feedback, "--json")
+    *lines, last = [json.loads(line) for line in out.splitlines()]
+    assert code == 0
+    assert last["summary"]["feedback"] == feedback
+    taught = {"immediate": [True] * 3, "delayed:1": [True, True, False]}
+    assert [line["taught"] for line in lines] == taught.get(feedback, [False] * 3)
 
 
 def test_feedback_that_does_not_exist_is_a_wrong_command_line(run, trec, bundle):

@@ -1,0 +1,41 @@
+import pytest
+
+from filterd.learner.features import Evidence, features
+from trainer.feedback import Feedback
+from trainer.lessons import Lesson, Lessons, is_doubtful
+
+
+def lesson(number, spam=0.5):
+    """Spams and hams by turns, to which the BERT gives `spam`."""
+    label = "ham" if number % 2 else "spam"
+    text = f"{label} of the week\n\nnumber {number} of {label} {label}s"
+    return Lesson(spam, features(Evidence(text.encode(), text)), label)
+
+
+def run(feedback, count, spam=0.5):
+    lessons = Lessons(feedback, count)
+    return [lessons.take(lesson(number, spam)) for number in range(count)]
+
+
+def test_immediately_each_label_is_told_and_helps():
+    found = run(Feedback("immediate"), 60)
+    assert all(taught for _, taught in found)
+    assert found[0][0] == found[1][0] == 0.5
+    assert [spam > 0.5 for spam, _ in found[20:]] == [True, False] * 20
+
+
+def test_a_delayed_label_helps_no_mail_before_its_time():
+    found = run(Feedback("delayed", 30), 60)
+    assert [spam for spam, _ in found[:31]] == [0.5] * 31
+    assert [spam > 0.5 for spam, _ in found[50:]] == [True, False] * 5
+    assert [taught for _, taught in found] == [True] * 30 + [False] * 30
+
+
+def test_no_more_labels_are_asked_for_than_there_may_be():
+    assert sum(taught for _, taught in run(Feedback("active", 7), 60)) == 7
+
+
+@pytest.mark.parametrize("spam", [0.0, 0.01, 0.99, 1.0])
+def test_nothing_is_asked_where_the_bert_is_sure(spam):
+    assert run(Feedback("active", 50), 20, spam) == [(spam, False)] * 20
+    assert not is_doubtful(spam)
