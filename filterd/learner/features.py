@@ -97,8 +97,7 @@ def grams(head: bytes) -> Buckets:
         return np.zeros(0, dtype=np.uint32)
     units = np.frombuffer(head, dtype=np.uint8).astype(np.uint32)
     sequences = units[:-3] | (units[1:-2] << 8) | (units[2:-1] << 16) | (units[3:] << 24)
-    buckets: Buckets = (sequences * _GRAM_PRIME) >> np.uint32(32 - BITS)
-    return buckets
+    return ((sequences * _GRAM_PRIME) >> np.uint32(32 - BITS)).astype(np.uint32, copy=False)
 
 
 def words(text: str) -> Buckets:
