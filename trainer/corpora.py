@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
+from filterd.mail.headers import decode_words
 from filterd.mail.parse import parse
 from filterd.mail.render import message_from_fields
 from trainer.errors import CorporaError
@@ -159,6 +160,8 @@ def _as_mail(source: Source) -> tuple[str, str, str]:
         subject, _, body = text.removeprefix("Subject:").partition("\n")
     elif "sender" in source.fields:  # subject, empty line, body
         subject, _, body = text.partition("\n\n")
+    # Some collections kept header fields as they came, in RFC 2047 words.
+    subject, sender = decode_words(subject), decode_words(sender)
     return join_tokens(subject), sender, join_tokens(body)
 
 

@@ -6,12 +6,15 @@ at a corpus again.
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import random
 import re
 from collections import Counter
 from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from filterd.mail.render import render
@@ -32,7 +35,6 @@ from trainer.sentences import plain, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
-    from pathlib import Path
 
     from filterd.mail.message import Message
 
@@ -43,6 +45,7 @@ TASKS = {SPAM: ("ham", "spam"), SENTIMENT: ("negative", "neutral", "positive")}
 VALIDATION_PERCENT = 8
 VALIDATION_CAP = 400
 VARIANTS = 2
+LEFT_OUT = Path(__file__).with_name("left_out.tsv")
 LETTERS = "own_letters"  # the name that they go by, beside the corpora
 UNFOLDINGS = 16  # of a letter's template
 FEWEST_LETTERS = 8
@@ -185,6 +188,7 @@ def _read_corpus(
     folder: Path, name: str, plan: Plan, seen: Seen, progress: Progress
 ) -> Iterator[Example]:
     sources = list_sources(folder, name, plan.seed)
+    left_out = load_left_out()
     quota = _Quota(SHARES.get(name, Share()), plan.limit, plan.by_share)
     has_train = any(source.split == "train" for source in sources)
     pools: dict[str, list[str]] = {}
@@ -201,7 +205,7 @@ def _read_corpus(
         if plan.cut and name == plan.cut[0] and not _is_in_time(message, plan):
             continue
         group = fingerprint(message)
-        if seen.has(group):
+        if seen.has(group) or (name, group) in left_out:
             continue
         split = choose_split(source.split, group, has_train=has_train) if plan.by_share else "test"
         if quota.is_spent(source.label, split):
@@ -219,6 +223,15 @@ def _read_corpus(
             quota.share.repeat if split == "train" else 1,
         )
     progress(name, len(sources), len(sources))
+
+
+@cache
+def load_left_out() -> frozenset[tuple[str, str]]:
+    """Corpus and fingerprint of mails whose label is wrong, as found among the worst mistakes."""
+    with LEFT_OUT.open(encoding="utf-8", newline="") as lines:
+        return frozenset(
+            (row["corpus"], row["fingerprint"]) for row in csv.DictReader(lines, delimiter="\t")
+        )
 
 
 def _is_in_time(message: Message, plan: Plan) -> bool:

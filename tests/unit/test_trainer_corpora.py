@@ -145,3 +145,12 @@ def test_a_row_of_a_table_that_is_wrong_is_named(tmp_path, row):
 def test_a_mail_arrived_when_the_last_who_took_it_says(headers, day):
     found = arrived_on(Message(headers=headers))
     assert (None if found is None else found.isoformat()) == day
+
+
+def test_encoded_words_of_a_line_are_read_as_those_of_a_mail():
+    fields = {
+        "text": "=?utf-8?Q?Dear=20Client?=\n\nyour account",
+        "sender": "=?utf-8?Q?Acc=6Funt?= <a@b.example>",
+    }
+    message = read_message(Source("phish", {"spam": "spam"}, fields=fields))
+    assert (message.subject, message.from_name) == ("Dear Client", "Account")

@@ -4,6 +4,8 @@ from dataclasses import replace
 import pytest
 
 from filterd.mail.message import Message
+from filterd.mail.render import message_from_fields
+from trainer import dataset
 from trainer.dataset import (
     Plan,
     Seen,
@@ -11,6 +13,7 @@ from trainer.dataset import (
     digest,
     fingerprint,
     load_examples,
+    load_left_out,
     read_examples,
     save_examples,
 )
@@ -105,6 +108,26 @@ def test_a_cut_parts_a_corpus_by_the_day_of_arrival_and_no_other(tmp_path):
         for chosen in (plan, replace(plan, only=("lists",), after_cut=True))
     ]
     assert found == [["2020", "2021", "some other letter"], ["2022", "2023"]]
+
+
+def test_a_mail_whose_label_is_known_to_be_wrong_is_left_out(tmp_path, monkeypatch):
+    rows = [{"text": f"letter of {'x' * n}", "label": "spam"} for n in range(9, 12)]
+    write_lines(tmp_path, "notes", rows)
+    wrong = fingerprint(message_from_fields("", "", rows[1]["text"]))
+    listed = tmp_path / "listed.tsv"
+    listed.write_text(f"corpus\tfingerprint\twhat it is\nnotes\t{wrong}\ta bounce\n")
+    monkeypatch.setattr(dataset, "LEFT_OUT", listed)
+    load_left_out.cache_clear()
+    try:
+        found = {each.group for each in read(tmp_path)}
+    finally:
+        load_left_out.cache_clear()
+    assert len(found) == 2
+    assert wrong not in found
+
+
+def test_the_list_of_wrong_labels_names_corpora_that_train():
+    assert {corpus for corpus, _ in load_left_out()} <= set(dataset.SHARES)
 
 
 def test_only_training_examples_get_variants(tmp_path):
