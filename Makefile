@@ -49,8 +49,9 @@ bench: $(VENV)/.run ## CPU per message, memory of a worker, time to start
 bundle: $(VENV)/.dev ## train the shipped bundle anew: make bundle CORPORA=folder [OUT=folder]
 	@test -n "$(CORPORA)" || { echo "make bundle: set CORPORA to the folder of unpacked corpora (docs/training.md)"; exit 2; }
 	$(BIN)/filterd-trainer ratings --out "$(CORPORA)"
-	test -d "$(OUT).first" || $(BIN)/filterd-trainer bootstrap --corpora "$(CORPORA)" --out "$(OUT).first"
-	$(BIN)/filterd-trainer bootstrap --corpora "$(CORPORA)" --start "$(OUT).first" --out "$(OUT)" --seed 1 --rate 1e-4 --limit 1000
+	test -d "$(OUT).first" || $(BIN)/filterd-trainer bootstrap --corpora "$(CORPORA)" --out "$(OUT).first" --epochs 2
+	test -d "$(OUT).second" || $(BIN)/filterd-trainer bootstrap --corpora "$(CORPORA)" --start "$(OUT).first" --out "$(OUT).second" --seed 1 --rate 1e-4 --limit 750
+	$(BIN)/filterd-trainer bootstrap --corpora "$(CORPORA)" --start "$(OUT).second" --out "$(OUT)" --seed 2 --rate 7e-5 --limit 750
 
 docs: $(VENV)/.run ## write the generated pages anew
 	$(BIN)/python -c "from filterd.documentation import settings_page; print(settings_page(), end='')" > docs/settings.md

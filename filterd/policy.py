@@ -34,7 +34,7 @@ class Policy:
 
     mode: Mode = "tag"
     spam_threshold: float | None = None
-    reject_threshold: float = 0.99
+    reject_threshold: float = 0.999
 
     def threshold(self, bundle_threshold: float) -> float:
         """The spam threshold in force: the site's own, else the bundle's."""

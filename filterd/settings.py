@@ -134,7 +134,7 @@ class Settings(BaseSettings):
         None, ge=0, le=1, description="Spam from this probability on; the bundle's own if not set."
     )
     reject_threshold: float = Field(
-        0.99, ge=0, le=1, description="In mode reject, refuse from this probability on."
+        0.999, ge=0, le=1, description="In mode reject, refuse from this probability on."
     )
     on_failure: Literal["pass", "tempfail"] = Field(
         "pass",

@@ -39,6 +39,8 @@ def train(base: Path, work: Path) -> None:
     network = start_from(BaseModel(str(base), "tiny", "x"), TASKS)
     tokenizer = open_tokenizer(base / "tokenizer.json", RECIPE.max_tokens)
     trainer = Trainer(network, tokenizer, RECIPE, work)
+    # In bfloat16, which some processors have, a sum over shares is another one than a whole one's.
+    trainer.precision = None
     processes = join_processes()
     if processes.is_main_process:
         print(processes.num_processes, "processes")

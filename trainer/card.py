@@ -140,7 +140,9 @@ def _start(known: Mapping[str, Any] | None) -> str:
     if known is None:
         return "the base"
     epochs, seed = known["recipe"]["epochs"], known["recipe"]["seed"]
-    return f"{known['version']}: {epochs} epochs, seed {seed}, {known['seconds']} s"
+    this = f"{known['version']}: {epochs} epochs, seed {seed}, {known['seconds']} s"
+    before = known.get("started_from")
+    return this if before is None else f"{this}; that from {_start(before)}"
 
 
 def _linear(bundle: Bundle) -> str:

@@ -9,6 +9,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.special import expit, logit
 from sklearn.metrics import f1_score, roc_auc_score
 
 from filterd.model.encoder import softmax
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 LOWEST_THRESHOLD, HIGHEST_THRESHOLD = 0.5, 0.99
 FALSE_POSITIVES = 0.001
+FEWEST_ABOVE = 3  # hams above a threshold, to know it by counting
+FEWEST_IN_TAIL = 10  # hams, to tell how their odds fall off
 
 
 def missed_area(scores: NDArray[np.float64], is_spam: NDArray[np.bool_]) -> float | None:
@@ -82,9 +85,25 @@ def choose_threshold(
     """
     if is_spam.all():
         return HIGHEST_THRESHOLD
-    # Just above the ham score that may no longer be reached.
-    wanted = highest_ham(probabilities[~is_spam], false_positives) + 1e-4
+    wanted = ham_quantile(probabilities[~is_spam], false_positives) + 1e-4
     return round(float(np.clip(wanted, LOWEST_THRESHOLD, HIGHEST_THRESHOLD)), 4)
+
+
+def ham_quantile(ham: NDArray[np.float64], false_positives: float) -> float:
+    """The probability (0..1) that this share of all ham exceeds.
+
+    Of few hams the highest says little of the one in a thousand. Then the upper twentieth of their
+    log odds is taken for exponential and goes on as it begins (peaks over threshold; Pickands
+    1975).
+    """
+    if len(ham) * false_positives >= FEWEST_ABOVE:
+        return highest_ham(ham, false_positives)
+    odds = np.sort(logit(np.clip(ham, 1e-9, 1 - 1e-9)))[::-1]
+    count = max(min(len(odds) - 1, FEWEST_IN_TAIL), len(odds) // 20)
+    base = odds[count]
+    excess = float((odds[:count] - base).mean()) if count else 0.0
+    share = max(count, 1) / len(odds)
+    return float(expit(max(base + excess * math.log(share / false_positives), odds[0])))
 
 
 def fit_temperature(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> float:

@@ -14,7 +14,7 @@ from trainer.cli import main
 pytestmark = [pytest.mark.trainer, pytest.mark.timeout(300)]
 
 SHORT = ("--epochs", "4", "--max-tokens", "32", "--batch", "16", "--rate", "3e-3", "--threads", "1")
-SHORT += ("--no-letters",)
+SHORT += ("--no-letters", "--seed", "1")
 
 
 def run(*arguments):
@@ -84,7 +84,7 @@ def test_a_bundle_can_be_gone_on_from(made):
     assert (further.base_model, further.base_licence) == ("base", "not recorded")
     known = further.metrics["provenance"]["started_from"]
     assert known["version"] == "7.1"
-    assert known["recipe"]["seed"] == 0
+    assert known["recipe"]["seed"] == 1
     (scores,) = open_encoder(made / "further").encode(["claim your casino prize\n\nwinner"])
     assert scores.tasks["spam"][1] > 0.9
 

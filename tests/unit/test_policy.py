@@ -19,7 +19,7 @@ def test_the_bundles_threshold_decides_unless_the_site_has_its_own():
         ("tag", 1.0, Action.DELIVER),
         ("shadow", 1.0, Action.DELIVER),
         ("reject", 0.98, Action.DELIVER),
-        ("reject", 0.99, Action.REJECT),
+        ("reject", 0.999, Action.REJECT),
         ("quarantine", 0.95, Action.QUARANTINE),
     ],
 )

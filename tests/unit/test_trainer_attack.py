@@ -14,7 +14,7 @@ from trainer.errors import CorporaError
 
 SPAM = [
     Message(subject=f"offer {n}", text=f"Cheap watches are waiting here, number {n}.")
-    for n in range(12)
+    for n in range(60)
 ]
 
 
