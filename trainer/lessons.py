@@ -5,12 +5,11 @@ Design section 8: each mail is judged before its label can be known.
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from filterd.learner.local import LocalModel
+from filterd.learner.local import LocalModel, log_odds
 
 if TYPE_CHECKING:
     from filterd.learner.features import Features
@@ -54,7 +53,7 @@ class Lessons:
                 self._waiting.append(lesson)
                 if len(self._waiting) > self._feedback.count:
                     self._teach(self._waiting.popleft())
-                return spam, self._seen + self._feedback.count < self._total + 1
+                return spam, self._seen + self._feedback.count <= self._total
             case "active" if self._asked < self._feedback.count and is_doubtful(spam):
                 self._asked += 1
                 self._teach(lesson)
@@ -67,4 +66,4 @@ class Lessons:
 
 def is_doubtful(spam: float) -> bool:
     """Whether a probability of spam lies so near to even that the label is worth a question."""
-    return 0.0 < spam < 1.0 and abs(math.log(spam / (1.0 - spam))) < DOUBT
+    return abs(log_odds(spam)) < DOUBT

@@ -41,7 +41,7 @@ def download(pinned: Pinned, folder: Path) -> Path:
     wanted.write_text(f"{name} --hash=sha256:{pinned.sha256}\n", encoding="utf-8")
     kind = "--only-binary" if pinned.is_wheel else "--no-binary"
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download"]
-    command += ["--no-deps", "--no-build-isolation", f"{kind}=:all:", "--require-hashes"]
+    command += ["--no-deps", f"{kind}=:all:", "--require-hashes"]
     finished = subprocess.run(  # noqa: S603 - fixed words and a pinned name
         [*command, "--dest", str(folder), "--requirement", str(wanted)],
         stdout=sys.stderr,

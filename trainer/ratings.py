@@ -29,7 +29,8 @@ PACKAGE = Pinned(
 )
 ARCHIVE = "hutto_ICWSM_2014.tar.gz"
 # Corpus: its file, and the mean rating that a sentence needs to be positive (or, below nought,
-# negative). Where the labels of the SemEval tweets change, by a model that was trained on those.
+# negative). Of tweets it is where a model that was trained on the SemEval ones changes its mind
+# (0.8 above nought, 0.6 below); newspapers use milder words, and their bound is a guess.
 CORPORA = {
     "sentiment_vader_tweets": ("tweets_GroundTruth.txt", 0.7),
     "sentiment_vader_editorials": ("nytEditorialSnippets_GroundTruth.txt", 0.4),

@@ -21,7 +21,7 @@ SENDER = "from: "
 FIELDS = (SENDER, "links: ", "files: ", "notes: ")
 
 
-def whole(text: str, _: int) -> str:
+def whole(text: str, _max_tokens: int) -> str:
     """The text as it is."""
     return text
 
@@ -35,13 +35,13 @@ def head_and_tail(text: str, max_tokens: int) -> str:
     return f"{text[: most - tail]} {text[-tail:]}"
 
 
-def without_subject(text: str, _max: int) -> str:
+def without_subject(text: str, _max_tokens: int) -> str:
     """The text without its subject."""
     first, _, rest = text.partition("\n")
     return text if first.startswith(FIELDS) else rest.lstrip("\n")
 
 
-def without_sender(text: str, _max: int) -> str:
+def without_sender(text: str, _max_tokens: int) -> str:
     """The text without the sender's name and domain."""
     head, _, body = text.partition("\n\n")
     kept = [line for line in head.split("\n") if not line.startswith(SENDER)]

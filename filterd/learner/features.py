@@ -1,8 +1,8 @@
 """A mail to hashed features, for a linear model that learns one site's mail.
 
-Four kinds: sequences of four bytes of the head of the raw message, words and word pairs of the
+Three kinds: sequences of four bytes of the head of the raw message, words and word pairs of the
 rendered text, and marks (the order of header fields, the sender's and the links' hosts, the
-client's network). All are computed by array operations over bytes: some 0.15 ms a mail.
+client's network). Bytes and words are hashed by array operations: some 0.2 ms a mail in all.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ TEXT_BYTES = 4096
 _VALUES = np.array([1.0, 2.0, 4.0], dtype=np.float32)
 _KIND_BITS, _KIND_MASK = np.uint32(2), np.uint32(3)
 
-# What filters before us held of the mail, and what lists add to it, would be learnt at once and
-# missed as soon as the way of the mail changes.
+# What filters before us held of the mail would be learnt at once, and missed as soon as the way
+# of the mail changes.
 _VERDICTS = (b"x-spam", b"x-filterd", b"x-virus", b"x-bogosity", b"x-rspamd", b"x-dspam")
 _GRAM_PRIME = np.uint32(2654435761)  # of Knuth's multiplicative hashing
 _WORD_PRIME = 1099511628211  # of FNV-1a

