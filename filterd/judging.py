@@ -11,14 +11,16 @@ import hashlib
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 import structlog
 
 from filterd import metrics
+from filterd.learner.features import pack
 from filterd.mail.stamp import stamp
 from filterd.model.batcher import Overloaded
-from filterd.pipeline import Judgement, conclude, read
+from filterd.pipeline import Judgement, Origin, conclude, read
 from filterd.policy import (
     SPAMASSASSIN_REQUIRED,
     Action,
@@ -33,8 +35,8 @@ from filterd.store.messages import MessageRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
+    from filterd.learner.site import SiteLearner
     from filterd.model.batcher import Batcher
     from filterd.store.recorder import Recorder
 
@@ -75,22 +77,29 @@ class MailExaminer:
         *,
         new_id: Callable[[], str],
         now: Callable[[], datetime],
+        learner: Callable[[], SiteLearner | None] = lambda: None,
     ) -> None:
         self._batcher = batcher
         self._recorder = recorder
         self._handling = handling
         self._new_id = new_id
         self._now = now
+        self._learner = learner
         self._readers = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="reader")
 
     async def examine(self, envelope: Envelope, message: bytes) -> tuple[Outcome, MessageRecord]:
         """Judge and stamp; never raises. The record goes back to `delivered` with the replies."""
         started = time.perf_counter()
         message_id = self._new_id()
-        judged = await self._judge(message, started)
+        origin = Origin(
+            envelope.xforward.get("HELO", envelope.helo),
+            envelope.xforward.get("ADDR", envelope.client_address),
+            self._now().timestamp(),
+        )
+        judged = await self._judge(message, origin, started)
         metrics.MESSAGE_BYTES.observe(len(message))
         outcome, judged = self._decide(message, message_id, judged)
-        return outcome, self._record(envelope, message, message_id, judged, started)
+        return outcome, self._record(envelope, origin, message, message_id, judged, started)
 
     def delivered(self, token: object, replies: tuple[Reply, ...]) -> None:
         """Record a message with what the next hop, or we, answered."""
@@ -116,14 +125,21 @@ class MailExaminer:
         """Let the reading threads finish."""
         await asyncio.to_thread(self._readers.shutdown)
 
-    async def _judge(self, message: bytes, started: float) -> Judgement | str:
+    async def _judge(self, message: bytes, origin: Origin, started: float) -> Judgement | str:
         """A judgement, or in a word why there is none."""
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._handling.deadline):
                 reading = await loop.run_in_executor(self._readers, read, message)
                 scores = await self._batcher.encode(reading.text)
-            return conclude(reading, scores, self._handling.policy, time.perf_counter() - started)
+            return conclude(
+                reading,
+                scores,
+                self._handling.policy,
+                time.perf_counter() - started,
+                learner=self._learner(),
+                origin=origin,
+            )
         except TimeoutError:
             log.warning("judging overran its deadline", seconds=self._handling.deadline)
             return "deadline"
@@ -181,6 +197,7 @@ class MailExaminer:
     def _record(
         self,
         envelope: Envelope,
+        origin: Origin,
         message: bytes,
         message_id: str,
         judged: Judgement | str,
@@ -188,9 +205,9 @@ class MailExaminer:
     ) -> MessageRecord:
         record = MessageRecord(
             id=message_id,
-            received_at=self._now(),
-            client_address=envelope.xforward.get("ADDR", envelope.client_address),
-            helo=envelope.xforward.get("HELO", envelope.helo),
+            received_at=datetime.fromtimestamp(origin.at, UTC),
+            client_address=origin.client_address,
+            helo=origin.helo,
             sender=envelope.sender,
             recipients=envelope.recipients,
             size=len(message),
@@ -214,6 +231,7 @@ class MailExaminer:
             model=judged.model,
             text=judged.reading.text if self._handling.keep_text else None,
             embedding=judged.embedding if self._handling.keep_text else None,
+            head=pack(judged.reading.head) if self._handling.keep_text else None,
         )
 
 

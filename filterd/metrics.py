@@ -35,6 +35,16 @@ RECORDS = Gauge(
     ["state"],
     multiprocess_mode="livesum",
 )
+LABELS_LEARNT = Gauge(
+    "filterd_labels_learnt",
+    "Labelled messages that the learner of each worker knows: the least of all workers.",
+    multiprocess_mode="livemin",
+)
+LABELLERS_LEFT_OUT = Gauge(
+    "filterd_labellers_left_out",
+    "People whose labels are left out, since they contradict what all others taught.",
+    multiprocess_mode="livemax",
+)
 MODEL_LOADED = Gauge(
     "filterd_model_loaded_timestamp_seconds",
     "When the serving bundle was loaded.",

@@ -10,6 +10,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from filterd.learner.features import Evidence, head_of
+from filterd.learner.site import Opinion, SiteLearner, clues_of
 from filterd.mail.parse import Message, parse
 from filterd.mail.render import render
 
@@ -32,20 +34,37 @@ RENDERED_CHARACTERS = 4096
 class Reading:
     """A message as far as it can be known without the model.
 
-    `text` is what the model gets; `seconds` what reading cost.
+    `text` is what the model gets, `head` what the learner does; `seconds` what reading cost.
     """
 
     message: Message
     text: str
+    head: bytes
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """From where a message came, as far as it is known; `at` is now, seconds since the epoch."""
+
+    helo: str = ""
+    client_address: str = ""
+    at: float = 0.0
+
+
+UNKNOWN = Origin()
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
-    """What filterd holds of a message. Probabilities are calibrated, 0..1; `ms` is wall time."""
+    """What filterd holds of a message. Probabilities are calibrated, 0..1; `ms` is wall time.
+
+    `spam` is joined from the BERT and what staff taught (`opinion`); `scores` are the BERT's own.
+    """
 
     verdict: Verdict
     spam: float
+    opinion: Opinion
     threshold: float
     sentiment: str
     sentiment_score: float
@@ -61,22 +80,33 @@ def read(raw: bytes) -> Reading:
     started = time.perf_counter()
     message = parse(raw)
     text = render(message, max_characters=RENDERED_CHARACTERS)
-    return Reading(message, text, time.perf_counter() - started)
+    return Reading(message, text, head_of(raw), time.perf_counter() - started)
 
 
-def conclude(reading: Reading, scores: Scores, policy: Policy, seconds: float) -> Judgement:
-    """Turn the encoder's scores into a judgement; `seconds` is the whole time it took."""
+def conclude(
+    reading: Reading,
+    scores: Scores,
+    policy: Policy,
+    seconds: float,
+    *,
+    learner: SiteLearner | None = None,
+    origin: Origin = UNKNOWN,
+) -> Judgement:
+    """Turn the encoder's scores into a judgement; `seconds` is the time it took until here."""
+    started = time.perf_counter()
     bundle = scores.bundle
     named = {
         task.name: dict(zip(task.labels, scores.tasks[task.name], strict=True))
         for task in bundle.tasks
     }
-    spam = named[SPAM_TASK]["spam"]
+    opinion = _opinion(reading, named[SPAM_TASK]["spam"], learner, origin)
+    spam = opinion.spam
     sentiment, sentiment_score = max(named[SENTIMENT_TASK].items(), key=lambda item: item[1])
     shipped = bundle.threshold(SPAM_TASK)
     return Judgement(
         verdict=policy.verdict(spam, shipped),
         spam=spam,
+        opinion=opinion,
         threshold=policy.threshold(shipped),
         sentiment=sentiment,
         sentiment_score=sentiment_score,
@@ -84,12 +114,26 @@ def conclude(reading: Reading, scores: Scores, policy: Policy, seconds: float) -
         model=bundle.version,
         reading=reading,
         embedding=scores.embedding,
-        ms=seconds * 1000,
+        ms=(seconds + time.perf_counter() - started) * 1000,
     )
 
 
-def judge(raws: Sequence[bytes], encoder: Encoder, policy: Policy) -> list[Judgement]:
-    """Judge messages one after the other on this thread, for check, scan and replay.
+def _opinion(reading: Reading, bert: float, learner: SiteLearner | None, origin: Origin) -> Opinion:
+    if learner is None or not learner.labels:
+        return Opinion(bert, bert)
+    evidence = Evidence(reading.head, reading.text, origin.helo, origin.client_address)
+    return learner.judge(bert, clues_of(evidence), origin.at)
+
+
+def judge(
+    raws: Sequence[bytes],
+    encoder: Encoder,
+    policy: Policy,
+    *,
+    learner: SiteLearner | None = None,
+    origin: Origin = UNKNOWN,
+) -> list[Judgement]:
+    """Judge messages one after the other on this thread, for check, scan, why and replay.
 
     `ms` of each is its own reading plus an even share of the encoder's time.
     """
@@ -98,6 +142,6 @@ def judge(raws: Sequence[bytes], encoder: Encoder, policy: Policy) -> list[Judge
     scores = encoder.encode([reading.text for reading in readings])
     share = (time.perf_counter() - started) / max(len(raws), 1)
     return [
-        conclude(reading, score, policy, reading.seconds + share)
+        conclude(reading, score, policy, reading.seconds + share, learner=learner, origin=origin)
         for reading, score in zip(readings, scores, strict=True)
     ]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,11 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filterd.errors import MessageError
-from filterd.pipeline import judge
+from filterd.pipeline import Origin, judge
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from filterd.learner.site import SiteLearner
     from filterd.model.encoder import Encoder
     from filterd.pipeline import Judgement
     from filterd.policy import Policy
@@ -97,12 +99,19 @@ def find_messages(paths: Iterable[Path]) -> list[Source]:
 
 
 def scan_messages(
-    sources: Iterable[Source], encoder: Encoder, policy: Policy, *, max_size: int | None = None
+    sources: Iterable[Source],
+    encoder: Encoder,
+    policy: Policy,
+    *,
+    max_size: int | None = None,
+    learner: SiteLearner | None = None,
 ) -> Iterator[tuple[str, Judgement | None, str | None]]:
     """(name, judgement, error) of every source, in order; one of the last two is None.
 
     Messages of more than `max_size` bytes are not judged, as they would not be taken by SMTP.
+    `learner` is what staff taught, if it is to have a say.
     """
+    origin = Origin(at=time.time())
 
     def judge_batch(
         batch: Sequence[Source],
@@ -115,7 +124,7 @@ def scan_messages(
                 errors.append(None)
             except MessageError as error:
                 errors.append(str(error))
-        judged = iter(judge(raws, encoder, policy))
+        judged = iter(judge(raws, encoder, policy, learner=learner, origin=origin))
         return [
             (source.name, next(judged) if error is None else None, error)
             for source, error in zip(batch, errors, strict=True)

@@ -38,8 +38,10 @@ from filterd.smtp.server import Server
 from filterd.store.database import open_database
 from filterd.store.models import champion
 from filterd.store.recorder import Recorder
+from filterd.teaching import SiteWatch
 
 if TYPE_CHECKING:
+    from filterd.learner.site import SiteLearner
     from filterd.model.encoder import Encoder
     from filterd.smtp.transaction import NextHop
     from filterd.store.database import Database
@@ -114,6 +116,7 @@ class Worker:
         self._settings = settings
         self._watch = ChampionWatch(lambda: champion(database), settings.models)
         self._recorder = Recorder(database)
+        self._site = SiteWatch(database, changed=_learnt)
         self._stop: asyncio.Future[bool] | None = None
 
     async def run(self, sock: socket.socket, channel: socket.socket) -> None:
@@ -130,6 +133,7 @@ class Worker:
             handling(settings),
             new_id=lambda: str(ULID()),
             now=lambda: datetime.now(UTC),
+            learner=lambda: self._site.learner,
         )
         options = next_hop_options(settings)
         next_hop = open_next_hop(settings.next_hop, options)
@@ -141,6 +145,7 @@ class Worker:
         asyncio.get_running_loop().add_reader(channel.fileno(), self._end, False)
         await server.start(sock)
         _loaded(encoder)
+        self._site.start()
         background = [
             asyncio.create_task(self._watch.follow(batcher, swapped=_loaded), name="champion"),
             asyncio.create_task(self._publish_gauges(server), name="gauges"),
@@ -160,6 +165,7 @@ class Worker:
             await asyncio.gather(*background, return_exceptions=True)
             await batcher.close()
             await examiner.close()
+            await asyncio.to_thread(self._site.close)
             await asyncio.to_thread(self._recorder.close)
             await next_hop.close()
             if quarantine is not None:
@@ -196,6 +202,11 @@ async def _wait_for_goodbyes(server: Server, seconds: float) -> None:
 
 def _loaded(encoder: Encoder) -> None:
     metrics.MODEL_LOADED.labels(encoder.bundle.version).set(time.time())
+
+
+def _learnt(learner: SiteLearner) -> None:
+    metrics.LABELS_LEARNT.set(learner.labels)
+    metrics.LABELLERS_LEFT_OUT.set(len(learner.distrusted))
 
 
 def main() -> None:

@@ -189,7 +189,7 @@ def draft_of(fold: Fold, base: BaseModel) -> Draft:
     return Draft(
         work=fold.folder,
         out=fold.folder / BUNDLE,
-        version=f"without-{fold.folder.name}",
+        version=f"without-{fold.folder.name}".replace("+", "-").replace("@", "-from-"),
         base=base,
         max_tokens=fold.recipe.max_tokens,
         seed=fold.recipe.seed,

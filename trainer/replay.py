@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from filterd.learner.features import Evidence, features, head_of
-from filterd.pipeline import judge
+from filterd.learner.features import Evidence, head_of
+from filterd.learner.site import clues_of
+from filterd.pipeline import judge, read
 from filterd.policy import Policy
 from trainer.corpora import SPAM
 from trainer.evaluate import logistic_average, spam_figures
 from trainer.feedback import Feedback
-from trainer.lessons import Lesson, Lessons
+from trainer.lessons import Lessons
 from trainer.stream import in_order
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from filterd.model.bundle import Bundle
     from filterd.model.encoder import Encoder
+    from trainer.score_cache import ScoreCache
     from trainer.stream import Entry
 
 NONE = Feedback()
@@ -73,27 +75,37 @@ class Score:
 
 
 def replay(
-    entries: Sequence[Entry], encoder: Encoder, threads: int, feedback: Feedback = NONE
+    entries: Sequence[Entry],
+    encoder: Encoder,
+    threads: int,
+    feedback: Feedback = NONE,
+    cache: ScoreCache | None = None,
 ) -> Iterator[Replayed]:
     """Judge the stream in its order, and teach what the feedback lets the learner know.
 
     Several threads work ahead with the encoder, which learns nothing; the learner is taught on the
-    caller's. Raises CorporaError for a file that has gone meanwhile.
+    caller's. What the encoder said is taken from the `cache` where that has it, and put there.
+    Raises CorporaError for a file that has gone meanwhile.
     """
     policy = Policy()
 
     def judge_entry(entry: Entry) -> tuple[Entry, float, Evidence | None]:
         raw = entry.read()
-        (judged,) = judge([raw], encoder, policy)
-        if feedback == NONE:
-            return entry, judged.spam, None
-        return entry, judged.spam, Evidence(head_of(raw), judged.reading.text)
+        cached = None if cache is None else cache.get(raw)
+        if cached is not None:
+            spam, text = cached.spam, "" if feedback == NONE else read(raw).text
+        else:
+            (judged,) = judge([raw], encoder, policy)
+            spam, text = judged.spam, judged.reading.text
+            if cache is not None:
+                cache.put(raw, spam, judged.embedding)
+        return entry, spam, None if feedback == NONE else Evidence(head_of(raw), text)
 
     lessons = Lessons(feedback, len(entries))
     for entry, by_bert, evidence in in_order(judge_entry, entries, threads):
         spam, taught = by_bert, False
         if evidence is not None:
-            spam, taught = lessons.take(Lesson(by_bert, features(evidence), entry.label))
+            spam, taught = lessons.take(by_bert, clues_of(evidence), entry.label)
         yield Replayed(entry.path, entry.label, spam, taught)
 
 

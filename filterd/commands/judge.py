@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -41,12 +42,12 @@ def check(
 ) -> None:
     """Judge one message: verdict, scores, and why in a line."""
     from filterd.judging import why_in_a_line
-    from filterd.pipeline import judge
+    from filterd.pipeline import Origin, judge
 
     settings = load_settings(config)
     raw = _read_message(file, settings.max_message_size)
-    encoder, policy = open_model(settings)
-    judged = judge([raw], encoder, policy)[0]
+    encoder, policy, learner = open_model(settings)
+    judged = judge([raw], encoder, policy, learner=learner, origin=Origin(at=time.time()))[0]
     if as_json:
         print_json(_judgement_fields(file, judged) | {"why": why_in_a_line(judged)})
         return
@@ -79,8 +80,10 @@ def scan(
 
     settings = load_settings(config)
     sources = find_messages(paths)
-    encoder, policy = open_model(settings, every_core=True)
-    results = scan_messages(sources, encoder, policy, max_size=settings.max_message_size)
+    encoder, policy, learner = open_model(settings, every_core=True)
+    results = scan_messages(
+        sources, encoder, policy, max_size=settings.max_message_size, learner=learner
+    )
     with progress(len(sources), "judging") as advance:
         shown = _print_lines if as_json else _print_table
         failed = shown(_counting(results, advance))

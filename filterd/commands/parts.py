@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from filterd.learner.site import SiteLearner
     from filterd.model.encoder import Encoder
     from filterd.policy import Policy
     from filterd.settings import Settings
@@ -46,13 +47,19 @@ def bundle_path(settings: Settings, version: str | None) -> Path:
     return SHIPPED if not folder.exists() and load(SHIPPED).version == version else folder
 
 
-def open_model(settings: Settings, *, every_core: bool = False) -> tuple[Encoder, Policy]:
-    """The serving bundle's encoder and the site's policy, for judging outside the daemon."""
+def open_model(
+    settings: Settings, *, every_core: bool = False
+) -> tuple[Encoder, Policy, SiteLearner]:
+    """What judges outside the daemon: the serving bundle, the site's policy, what staff taught."""
     import os
 
+    from filterd.commands.terminal import working
     from filterd.model.encoder import open_encoder
     from filterd.policy import Policy
+    from filterd.teaching import open_learner
 
     threads = len(os.sched_getaffinity(0)) if every_core else 1
     encoder = open_encoder(bundle_path(settings, None), threads=threads)
-    return encoder, Policy("tag", settings.spam_threshold)
+    with open_store(settings) as database, working("learning from the labels"):
+        learner = open_learner(database)
+    return encoder, Policy("tag", settings.spam_threshold), learner

@@ -64,6 +64,16 @@ def who(by: str) -> str:
 
 
 @contextmanager
+def working(what: str) -> Iterator[None]:
+    """A sign of life on standard error, while it is a terminal, for what may take seconds."""
+    if not err.is_terminal:
+        yield
+        return
+    with err.status(what):
+        yield
+
+
+@contextmanager
 def progress(total: int, what: str) -> Iterator[Callable[[], None]]:
     """A bar on standard error while it is a terminal; call what you get after each step."""
     columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

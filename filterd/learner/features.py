@@ -15,6 +15,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from filterd.learner.words import (
+    LETTERS_FIGURES_MARKS,
+    TEXT_BYTES,
+    pair_hashes,
+    word_hashes,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -22,10 +29,9 @@ if TYPE_CHECKING:
 
     Buckets = NDArray[np.uint32]
 
-BITS = 22
+BITS = 21
 BUCKETS = 1 << BITS
 HEAD_BYTES = 3500
-TEXT_BYTES = 4096
 # What a feature of each kind counts for: bytes are many and say little each, marks are few.
 _VALUES = np.array([1.0, 2.0, 4.0], dtype=np.float32)
 _KIND_BITS, _KIND_MASK = np.uint32(2), np.uint32(3)
@@ -34,11 +40,6 @@ _KIND_BITS, _KIND_MASK = np.uint32(2), np.uint32(3)
 # of the mail changes.
 _VERDICTS = (b"x-spam", b"x-filterd", b"x-virus", b"x-bogosity", b"x-rspamd", b"x-dspam")
 _GRAM_PRIME = np.uint32(2654435761)  # of Knuth's multiplicative hashing
-_WORD_PRIME = 1099511628211  # of FNV-1a
-# Runs of the one or of the other are words, what lies between them is not.
-_SORTS = np.zeros(256, dtype=np.uint8)
-_SORTS[[*b"abcdefghijklmnopqrstuvwxyz0123456789", *range(128, 256)]] = 1
-_SORTS[[*b"!?$%"]] = 2
 _LINKS = re.compile(r"^links: (.*)$", re.MULTILINE)
 _SENDER = re.compile(r"^from: (.*)$", re.MULTILINE)
 
@@ -77,6 +78,19 @@ def head_of(message: bytes) -> bytes:
     return (b"\n".join(kept) + head[end:])[:HEAD_BYTES]
 
 
+def pack(head: bytes) -> bytes:
+    """A head as a record keeps it: deflated, below 4 kB."""
+    return zlib.compress(head[:HEAD_BYTES])
+
+
+def unpack(packed: bytes) -> bytes:
+    """What `pack` was given. ValueError if these bytes are nothing of the kind."""
+    try:
+        return zlib.decompressobj().decompress(packed, HEAD_BYTES)
+    except zlib.error as error:
+        raise ValueError(f"not a packed head: {error}") from None
+
+
 def features(evidence: Evidence) -> Features:
     """All features of a mail. Never raises; linear in what `Evidence` holds."""
     marked = np.fromiter({_bucket(mark) for mark in marks(evidence)}, dtype=np.uint32)
@@ -101,23 +115,9 @@ def grams(head: bytes) -> Buckets:
 
 
 def words(text: str) -> Buckets:
-    """Buckets of each word and of each pair of neighbours, once or more often.
-
-    A word's hash is the difference of two running sums, brought to the same power of a prime that
-    is invertible modulo 2^64: no loop over words.
-    """
-    letters = text.lower().encode(errors="replace")[:TEXT_BYTES]
-    units = np.frombuffer(letters, dtype=np.uint8)
-    sorts = np.zeros(len(units) + 2, dtype=np.uint8)
-    sorts[1:-1] = _SORTS[units]
-    edges = np.flatnonzero(sorts[1:] != sorts[:-1])
-    is_word = sorts[edges[:-1] + 1] > 0
-    starts, ends = edges[:-1][is_word], edges[1:][is_word]
-    sums = np.zeros(len(units) + 1, dtype=np.uint64)
-    np.cumsum((units.astype(np.uint64) + 1) * _POWERS[: len(units)], out=sums[1:])
-    hashes = (sums[ends] - sums[starts]) * _INVERSES[starts]
-    pairs = hashes[:-1] * np.uint64(_WORD_PRIME) + hashes[1:] * np.uint64(3)
-    mixed = np.concatenate([hashes, pairs]) * np.uint64(0x9E3779B97F4A7C15)
+    """Buckets of each word and of each pair of neighbours, once or more often."""
+    hashes = word_hashes(text, LETTERS_FIGURES_MARKS)
+    mixed = np.concatenate([hashes, pair_hashes(hashes)]) * np.uint64(0x9E3779B97F4A7C15)
     return (mixed >> np.uint64(64 - BITS)).astype(np.uint32)
 
 
@@ -161,13 +161,3 @@ def _end_of_header(head: bytes) -> int:
 
 def _bucket(mark: str) -> int:
     return zlib.crc32(mark.encode(errors="replace")) % BUCKETS
-
-
-def _powers(prime: int) -> NDArray[np.uint64]:
-    powers = np.full(TEXT_BYTES + 1, prime, dtype=np.uint64)
-    powers[0] = 1
-    return np.cumprod(powers, dtype=np.uint64)
-
-
-_POWERS = _powers(_WORD_PRIME)
-_INVERSES = _powers(pow(_WORD_PRIME, -1, 1 << 64))

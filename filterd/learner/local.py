@@ -2,7 +2,9 @@
 
 Logistic regression by AdaGrad (Duchi, Hazan and Singer 2011): each feature has a rate of its own,
 which falls with what it has been taught, so a rare one is learnt at once and a common one slowly.
-The BERT's log odds are part of the sum while it learns: it is taught what the BERT gets wrong.
+Half of the BERT's log odds are part of the sum while it learns: it is taught most where the BERT
+is wrong. How much either voice counts for is learnt in the same way, from what both said of a mail
+before its label was taught; at first the BERT's counts for all.
 """
 
 from __future__ import annotations
@@ -21,14 +23,18 @@ RATE = np.float32(0.01)
 EPSILON = np.float32(1e-3)
 # Features are brought to this length, so that a long mail teaches no more than a short one.
 LENGTH = np.float32(45.0)
-# With so many labels of the rarer class it counts for half: one class alone proves nothing.
-HALF_TRUST = 10
+SHARE_OF_BERT = 0.5
 MOST_WEIGHT = 2.0  # of a label of the rarer class
-MOST_LOGIT = 30.0
+# With so many labels of the rarer class it counts in full. A site where only spam is reported must
+# not come to believe that all its mail is spam.
+FULL_TRUST = 5
+VOICE_RATE, VOICE_EPSILON, VOICE_SCALE = 0.2, 1.0, 4.0
+# Certainty, in log odds; nearly reached by what is beyond it, without ties.
+MOST_LOGIT = 33.0
 
 
 class LocalModel:
-    """What the labels taught so far; 32 MiB. Not for use from several threads while it is taught.
+    """What the labels taught so far; 16 MiB. Not for use from several threads while it is taught.
 
     The same labels in the same order give the same model, bit for bit.
     """
@@ -36,53 +42,75 @@ class LocalModel:
     def __init__(self) -> None:
         self._weights = np.zeros(BUCKETS, dtype=np.float32)
         self._squares = np.zeros(BUCKETS, dtype=np.float32)
+        # What the BERT's log odds and this model's margin count for.
+        self._voices = [1.0, 0.0]
+        self._voice_squares = [0.0, 0.0]
         self.labels = {"ham": 0, "spam": 0}
 
     @property
     def trust(self) -> float:
-        """What its margin counts for, 0..1: more with every label of the rarer class."""
-        fewer = min(self.labels.values())
-        return fewer / (fewer + HALF_TRUST)
+        """What it counts for, 0..1: more with every label of the rarer class."""
+        return min(1.0, min(self.labels.values()) / FULL_TRUST)
+
+    @property
+    def voices(self) -> tuple[float, float]:
+        """What the BERT's log odds and the margin are multiplied by before they are added."""
+        trust = self.trust
+        bert, own = self._voices
+        return 1.0 + trust * (bert - 1.0), trust * own
 
     def margin(self, features: Features) -> float:
-        """What it adds to the log odds of spam, before `trust`."""
-        return float(self._weights[features.buckets] @ _scaled(features))
+        """What it says itself: log odds of spam, on top of `SHARE_OF_BERT` of the BERT's."""
+        return float(self._weights[features.buckets] @ scaled(features))
 
-    def judge(self, spam: float, features: Features) -> float:
-        """The probability of spam of a mail to which the BERT gives `spam` (both 0..1).
+    def odds(self, bert: float, margin: float) -> float:
+        """Both voices together, in log odds; the BERT's alone until both classes were taught."""
+        for_bert, for_margin = self.voices
+        return for_bert * bert + for_margin * margin
 
-        The BERT's own, to the last bit, until both classes have been taught.
-        """
-        trust = self.trust
-        if not trust:
-            return spam
-        return _probability(log_odds(spam) + trust * self.margin(features))
-
-    def teach(self, spam: float, features: Features, label: str) -> None:
-        """Take a label, "ham" or "spam", of a mail to which the BERT gives `spam`."""
+    def teach(self, bert: float, features: Features, label: str) -> None:
+        """Take a label, "ham" or "spam", of a mail to which the BERT gives `bert` log odds."""
+        values = scaled(features)
+        margin = float(self._weights[features.buckets] @ values)
+        is_spam = float(label == "spam")
+        self._teach_voices(bert, margin, is_spam)
         self.labels[label] += 1
-        values = _scaled(features)
-        believed = _probability(log_odds(spam) + self.margin(features))
         # A class that is seldom labelled counts for more, up to a bound.
         share = self.labels[label] / sum(self.labels.values())
-        missed = ((label == "spam") - believed) * min(MOST_WEIGHT, 0.5 / share)
-        steps = np.float32(missed) * values
+        missed = is_spam - probability(SHARE_OF_BERT * bert + margin)
+        steps = np.float32(missed * min(MOST_WEIGHT, 0.5 / share)) * values
         squares = self._squares[features.buckets] + steps * steps
         self._squares[features.buckets] = squares
         self._weights[features.buckets] += RATE * steps / np.sqrt(squares + EPSILON)
 
+    def weights_of(self, buckets: np.ndarray) -> np.ndarray:
+        """Weights float32 [n] of these buckets."""
+        found: np.ndarray = self._weights[buckets]
+        return found
 
-def _scaled(features: Features) -> np.ndarray:
+    def _teach_voices(self, bert: float, margin: float, is_spam: float) -> None:
+        missed = is_spam - probability(self._voices[0] * bert + self._voices[1] * margin)
+        for voice, said in enumerate((bert, margin)):
+            step = missed * said / VOICE_SCALE
+            self._voice_squares[voice] += step * step
+            self._voices[voice] += (
+                VOICE_RATE * step / math.sqrt(self._voice_squares[voice] + VOICE_EPSILON)
+            )
+
+
+def scaled(features: Features) -> np.ndarray:
+    """The values float32 [n] of features, brought to `LENGTH`."""
     length = np.linalg.norm(features.values)
     return features.values * (LENGTH / length) if length else features.values
 
 
 def log_odds(probability: float) -> float:
-    """Of a probability 0..1; within ±30, which certainty gets."""
+    """Of a probability 0..1; certainty gets ±33."""
     if probability <= 0.0 or probability >= 1.0:
         return math.copysign(MOST_LOGIT, probability - 0.5)
     return math.log(probability / (1.0 - probability))
 
 
-def _probability(odds: float) -> float:
-    return 1.0 / (1.0 + math.exp(-max(-MOST_LOGIT, min(MOST_LOGIT, odds))))
+def probability(odds: float) -> float:
+    """Of log odds; never 0 or 1, and higher for higher odds."""
+    return 1.0 / (1.0 + math.exp(-MOST_LOGIT * math.tanh(odds / MOST_LOGIT)))

@@ -14,6 +14,7 @@ from sqlalchemy import exists, insert, select
 from sqlalchemy.orm import aliased
 
 from filterd.errors import StoreError
+from filterd.store.changes import announce
 from filterd.store.database import utc_now
 from filterd.store.tables import Labels, Messages
 
@@ -113,13 +114,13 @@ def undo_label(
     """
     _refuse_empty(by=by, source=source)
     with database.write(in_turn=True) as connection:
-        found = connection.execute(_rows().where(Labels.id == label_id)).first()
+        found = connection.execute(select_labels().where(Labels.id == label_id)).first()
         if found is None:
             raise StoreError(f"no label {label_id}")
         target = _to_label(found)
         if target.undoes is not None:
             raise StoreError(f"label {label_id} is itself an undo; label {target.message_id} anew")
-        undo = connection.execute(_rows().where(Labels.undoes == label_id)).first()
+        undo = connection.execute(select_labels().where(Labels.undoes == label_id)).first()
         if undo is not None:
             raise StoreError(f"label {label_id} was undone already, by {undo.by}")
         last = _last_of(standing_in(connection, target.message_id), target.task, target.by)
@@ -145,7 +146,7 @@ def history(database: Database, message_id: str) -> list[Label]:
     """All that was ever said of a message, undos too, oldest first. Raises StoreError."""
     with database.read() as connection:
         rows = connection.execute(
-            _rows().where(Labels.message_id == message_id).order_by(Labels.id)
+            select_labels().where(Labels.message_id == message_id).order_by(Labels.id)
         )
         return [_to_label(row) for row in rows]
 
@@ -180,10 +181,18 @@ def standing_in(connection: Connection, message_id: str) -> list[Label]:
         later.undoes.is_(None),
         ~exists().where(undo_of_later.undoes == later.id),
     )
-    statement = _rows().where(
+    statement = select_labels().where(
         Labels.message_id == message_id, Labels.undoes.is_(None), not_undone, last_of_that_person
     )
     return [_to_label(row) for row in connection.execute(statement.order_by(Labels.id))]
+
+
+def still_standing(rows: Iterable[Label]) -> list[Label]:
+    """Of all rows of one message and task, oldest first, those that stand: one for each person."""
+    rows = list(rows)
+    undone = {row.undoes for row in rows}
+    last = {row.by: row for row in rows if row.undoes is None and row.id not in undone}
+    return sorted(last.values(), key=lambda row: row.id)
 
 
 def _most_agreed(labels: list[Label]) -> EffectiveLabel:
@@ -218,11 +227,14 @@ def _require_message(connection: Connection, message_id: str) -> None:
 
 
 def _append(connection: Connection, **values: Any) -> Label:
-    row = connection.execute(insert(Labels).values(values).returning(*_rows().selected_columns))
-    return _to_label(row.one())
+    columns = select_labels().selected_columns
+    row = connection.execute(insert(Labels).values(values).returning(*columns)).one()
+    announce(connection)
+    return _to_label(row)
 
 
-def _rows() -> Select[Any]:
+def select_labels() -> Select[Any]:
+    """All columns of label rows, in the order of `Label`'s fields."""
     return select(*Labels.__table__.columns)
 
 

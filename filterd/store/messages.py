@@ -34,8 +34,9 @@ class MessageRecord:
     """What is kept of one message; the columns of `messages` say what each field is.
 
     An unjudged message has `failure` and no verdict, scores or model. `scores`: task -> label ->
-    probability. `embedding`: float32 [hidden], kept as float16. Header fields and addresses longer
-    than 500 characters are cut when written; characters no database takes become U+FFFD.
+    probability. `embedding`: float32 [hidden], kept as float16. `head`: as
+    `filterd.learner.features.pack` made it. Header fields and addresses longer than 500 characters
+    are cut when written; characters no database takes become U+FFFD.
     """
 
     id: str
@@ -61,6 +62,7 @@ class MessageRecord:
     outcome: str = ""
     text: str | None = None
     embedding: npt.NDArray[np.float32] | None = field(default=None, compare=False)
+    head: bytes | None = None
 
 
 COLUMNS: Final = tuple(getattr(Messages, item.name) for item in fields(MessageRecord))

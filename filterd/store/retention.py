@@ -31,7 +31,7 @@ PAGES_AT_ONCE: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Purged:
-    """How many messages were removed, and how many others lost text and embedding."""
+    """How many messages were removed, and how many others lost text, embedding and head."""
 
     messages: int
     texts: int
@@ -42,8 +42,8 @@ def purge(
 ) -> Purged:
     """Remove what the site does not want kept; raises StoreError.
 
-    Messages older than `retention_days` that nobody ever labelled go altogether. Text and
-    embedding go
+    Messages older than `retention_days` that nobody ever labelled go altogether. Text,
+    embedding and head go
 
     - with store_text "all": after `retention_days`, unless a label stands;
     - with "labelled": after 14 days (or `retention_days` if shorter), unless a label stands;
@@ -60,11 +60,15 @@ def purge(
         and_(too_old, ~exists().where(Labels.message_id == Messages.id)),
     )
     days = min(retention_days, DAYS_TO_LABEL) if store_text == "labelled" else retention_days
-    has_text = or_(Messages.text.is_not(None), Messages.embedding.is_not(None))
+    has_text = or_(
+        Messages.text.is_not(None), Messages.embedding.is_not(None), Messages.head.is_not(None)
+    )
     if store_text != "none":
         not_wanted = Messages.received_at < now - timedelta(days=days)
         has_text = and_(has_text, not_wanted, ~_label_stands())
-    texts = _in_steps(database, update(Messages).values(text=None, embedding=None), has_text)
+    texts = _in_steps(
+        database, update(Messages).values(text=None, embedding=None, head=None), has_text
+    )
     if gone or texts:
         _give_back_room(database)
     return Purged(messages=gone, texts=texts)

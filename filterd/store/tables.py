@@ -83,6 +83,9 @@ class Messages(Base):
     embedding: Mapped[npt.NDArray[np.float32] | None] = mapped_column(
         comment="pooled embedding, little-endian float16; kept and removed with text"
     )
+    head: Mapped[bytes | None] = mapped_column(
+        comment="its first 3,500 bytes, deflated; for the learner, kept and removed with text"
+    )
 
 
 class Labels(Base):

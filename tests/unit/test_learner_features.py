@@ -1,4 +1,6 @@
-"""Features and the local model: what a label changes, and what it leaves alone."""
+"""What the learner sees of a mail."""
+
+import zlib
 
 import numpy as np
 import pytest
@@ -15,9 +17,10 @@ from filterd.learner.features import (
     head_of,
     marks,
     network_of,
+    pack,
+    unpack,
     words,
 )
-from filterd.learner.local import HALF_TRUST, LocalModel
 
 RAW = b"""Received: from a.example
  by b.example; Tue, 4 Jan 2022 10:00:00 +0100
@@ -29,31 +32,6 @@ Subject: Watches
 Buy them now.
 """
 TEXT = "Watches\nfrom: Ann shop.example\nlinks: a.example, b.example\n\nBuy them now."
-
-
-def evidence(number, kind):
-    """The number-th mail of a kind: alike in most words, each with some of its own."""
-    text = f"{kind} {kind}s of the week\nfrom: {kind}er {kind}.example\n\nnumber {number} {kind}"
-    return Evidence(f"Subject: {kind} {number}\n\n{text}".encode(), text)
-
-
-def taught(*labels):
-    """A model taught (evidence, label) pairs by a BERT that has no opinion."""
-    model = LocalModel()
-    for found, label in labels:
-        model.teach(0.5, features(found), label)
-    return model
-
-
-def both_kinds(count):
-    return [
-        (evidence(number, kind), label)
-        for number in range(count)
-        for kind, label in (("watch", "spam"), ("minute", "ham"))
-    ]
-
-
-# --- features
 
 
 def test_a_head_has_no_verdicts_of_other_filters():
@@ -117,41 +95,17 @@ def test_a_mail_of_nothing_has_only_the_marks_of_its_bare_header():
     assert len(features(Evidence(b"", "")).buckets) == 1
 
 
-# --- the model
+@given(st.binary(max_size=5000))
+def test_a_head_comes_back_from_its_record(raw):
+    packed = pack(head_of(raw))
+    assert len(packed) <= 4000
+    assert unpack(packed) == head_of(raw)
 
 
-@given(st.floats(0, 1))
-def test_an_untaught_site_gets_the_berts_word_to_the_last_bit(spam):
-    assert LocalModel().judge(spam, features(evidence(1, "watch"))) == spam
+def test_a_damaged_record_is_said_to_be_one():
+    with pytest.raises(ValueError, match="not a packed head"):
+        unpack(b"damaged")
 
 
-def test_one_class_alone_changes_nothing():
-    model = taught(*((evidence(number, "watch"), "spam") for number in range(50)))
-    assert model.judge(0.3, features(evidence(99, "minute"))) == 0.3
-
-
-def test_labels_carry_over_to_mail_of_the_same_kind():
-    model = taught(*both_kinds(HALF_TRUST))
-    assert model.judge(0.5, features(evidence(99, "watch"))) > 0.8
-    assert model.judge(0.5, features(evidence(99, "minute"))) < 0.2
-
-
-def test_it_learns_against_the_bert():
-    model = LocalModel()
-    for found, label in both_kinds(40):
-        model.teach(0.02 if label == "spam" else 0.98, features(found), label)
-    assert model.judge(0.02, features(evidence(99, "watch"))) > 0.5
-    assert model.judge(0.98, features(evidence(99, "minute"))) < 0.5
-
-
-def test_the_same_labels_give_the_same_model():
-    found = features(evidence(99, "watch"))
-    assert taught(*both_kinds(20)).margin(found) == taught(*both_kinds(20)).margin(found)
-
-
-@pytest.mark.parametrize("spam", [0.0, 1.0])
-def test_a_bert_that_is_certain_can_still_be_taught(spam):
-    model = LocalModel()
-    for found, label in both_kinds(20):
-        model.teach(spam, features(found), label)
-    assert 0 < model.judge(spam, features(evidence(99, "watch"))) < 1
+def test_a_record_cannot_unfold_into_more_than_a_head():
+    assert len(unpack(zlib.compress(bytes(10**6)))) == HEAD_BYTES

@@ -1,0 +1,109 @@
+"""What a site's labels make of the BERT's word, and that bad ones do not stay."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from lessons import both_kinds, evidence, lesson
+
+from filterd.learner.local import FULL_TRUST
+from filterd.learner.site import DECIDED_ODDS, NEAR_SECONDS, SiteLearner, build, clues_of
+
+WATCH, MINUTE = clues_of(evidence(99, "watch")), clues_of(evidence(98, "minute"))
+LETTER = (
+    "Your parcel\n\nyour parcel is kept until the fee of two euro is paid to the parcel service"
+)
+
+
+def learner_of(lessons):
+    return build(lambda: lessons)
+
+
+def same(one, other):
+    return all(
+        one.judge(0.4, clues, 0.0) == other.judge(0.4, clues, 0.0) for clues in (WATCH, MINUTE)
+    )
+
+
+@given(st.floats(0, 1))
+def test_an_unlabelled_site_gets_the_berts_word_to_the_last_bit(spam):
+    assert SiteLearner().judge(spam, WATCH, 0.0).spam == spam
+
+
+def test_one_label_decides_mail_of_the_same_text_whatever_the_bert_says():
+    for label in ("spam", "ham"):
+        bert = 0.001 if label == "spam" else 0.999
+        learner = learner_of([lesson(1, "watch", label, bert=bert)])
+        found = learner.judge(bert, clues_of(evidence(1, "watch")), 0.0)
+        assert (found.spam > 0.99) == (label == "spam")
+        assert (found.near.label_id, found.near.label, found.bert) == (1, label, bert)
+
+
+def test_one_label_leaves_other_mail_alone():
+    learner = learner_of([lesson(1, "watch", "spam", bert=0.1)])
+    assert learner.judge(0.3, MINUTE, 0.0).spam == 0.3
+
+
+def test_a_near_label_expires():
+    learner = learner_of([lesson(1, "watch", "spam", at=1000.0)])
+    clues = clues_of(evidence(1, "watch"))
+    assert learner.judge(0.1, clues, 1000.0 + NEAR_SECONDS).near is not None
+    assert learner.judge(0.1, clues, 1001.0 + NEAR_SECONDS).spam == 0.1
+
+
+def test_what_the_model_learnt_does_not_expire():
+    learner = learner_of(both_kinds(FULL_TRUST))
+    assert learner.judge(0.5, WATCH, 100 * NEAR_SECONDS).spam > 0.6
+
+
+def test_taught_one_by_one_or_all_at_once_is_the_same():
+    lessons = both_kinds(30)
+    learner = SiteLearner()
+    for each in lessons:
+        learner.teach(each)
+    assert same(learner, learner_of(lessons))
+    assert (learner.labels, learner.last_label) == (60, 59)
+
+
+def test_a_label_taken_back_leaves_nothing():
+    lessons = both_kinds(10)
+    assert same(learner_of(lessons), learner_of([*lessons, lesson(77, "minute", "spam")][:-1]))
+    assert not same(learner_of(lessons), learner_of([*lessons, lesson(77, "minute", "spam")]))
+
+
+def liar(first, count):
+    """Labels of mallory's, each the opposite of what everyone else says."""
+    kinds = (("minute", "spam"), ("watch", "ham"))
+    return [lesson(1000 + first + n, *kinds[n % 2], by="mallory") for n in range(count)]
+
+
+def test_who_contradicts_all_others_is_left_out():
+    honest = both_kinds(60)
+    poisoned = [*honest[:60], *liar(0, 20), *honest[60:], *liar(20, 20)]
+    learner = learner_of(poisoned)
+    assert learner.distrusted == {"mallory"}
+    assert same(learner, learner_of(honest))
+    assert learner.labels == len(poisoned)
+
+
+def test_taught_live_the_liar_becomes_a_suspect():
+    learner = SiteLearner()
+    honest = both_kinds(60)
+    for each in [*honest[:60], *liar(0, 20), *honest[60:], *liar(20, 20)]:
+        learner.teach(each)
+        if learner.suspect:
+            break
+    assert learner.suspect == "mallory"
+
+
+def test_who_is_alone_is_believed():
+    assert learner_of([*both_kinds(30), *both_kinds(30)]).distrusted == frozenset()
+    only = [lesson(n, "watch", "ham" if n > 40 else "spam") for n in range(80)]
+    assert learner_of(only).distrusted == frozenset()
+
+
+def test_who_corrects_what_only_the_bert_got_wrong_is_believed():
+    corrections = [lesson(2000 + n, "invoice", "ham", by="bob", bert=0.999) for n in range(60)]
+    assert learner_of([*both_kinds(60), *corrections]).distrusted == frozenset()
+
+
+def test_the_least_that_decides_is_above_the_usual_threshold():
+    assert 1 / (1 + 2.718281828**-DECIDED_ODDS) > 0.99
