@@ -6,6 +6,7 @@ cannot be reached, the mail is judged with what is known.
 
 from __future__ import annotations
 
+import contextvars
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -65,7 +66,9 @@ class SiteWatch:
         self._seen = 0
         self._blind = False
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="learner", daemon=True)
+        # Its log lines name the worker, which is in the context of whoever makes it.
+        run = contextvars.copy_context().run
+        self._thread = threading.Thread(target=run, args=[self._run], name="learner", daemon=True)
 
     def start(self) -> None:
         """Begin to learn, beside everything else."""

@@ -75,10 +75,15 @@ class Daemon:
     def heard(self, event, **fields):
         """Wait for the next log line with this event and these fields; what came before is past."""
         while True:
-            entry = self._said.get(timeout=PATIENCE)
-            assert entry is not None, f"ended without {event!r}:\n{self.log}"
+            entry = self.next_entry(event)
             if entry["event"] == event and fields.items() <= entry.items():
                 return entry
+
+    def next_entry(self, awaited="the next line"):
+        """The next log entry, waited for."""
+        entry = self._said.get(timeout=PATIENCE)
+        assert entry is not None, f"ended without {awaited!r}:\n{self.log}"
+        return entry
 
     def reloaded(self, workers=1):
         """Wait until new workers have taken over: the old ones accept nothing once they drain."""

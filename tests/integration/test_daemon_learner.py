@@ -1,0 +1,105 @@
+"""A label given on the command line, and the next mail by SMTP: in every worker, and back again."""
+
+import contextlib
+import json
+import subprocess
+import sys
+
+import pytest
+from daemon_process import environment
+
+pytest_plugins = ("daemon_fixtures",)
+
+WORKERS = 2
+COPIES = 12
+BODY = (
+    "Dear {name}, your parcel {number} could not be delivered since the shipping fee is unpaid."
+    " Please confirm your address at https://{name}.example/{number} and pay the fee within two"
+    " days, or it will be sent back. Kind regards, your parcel service"
+)
+
+
+def parcel(number):
+    """The number-th mail of a campaign: names, links and figures of its own."""
+    name = f"{'abcdefghijklmnop'[number % 16]}ubert"
+    text = BODY.format(name=name, number=7000 + number)
+    return f"From: {name}@{name}.example\r\nSubject: Your parcel\r\n\r\n{text}\r\n".encode()
+
+
+def header(message, name):
+    lines = message.partition(b"\n\n")[0].decode().splitlines()
+    return next(line.partition(": ")[2] for line in lines if line.startswith(f"{name}: "))
+
+
+def verdict(message):
+    return header(message, "X-Filterd-Verdict").partition(";")[0]
+
+
+def filterd(folder, *arguments):
+    """The command, as typed in the site's folder; its JSON."""
+    command = [sys.executable, "-m", "filterd", *arguments, "--json"]
+    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, check=True)
+    return json.loads(done.stdout)
+
+
+@pytest.fixture
+def daemon(serve):
+    return serve(workers=WORKERS)
+
+
+def send(daemon, numbers):
+    """Copies of the campaign through SMTP; what was delivered of them."""
+    before = set(daemon.delivered())
+    for number in numbers:
+        assert daemon.send(parcel(number))[0] == 250
+    return [message for message in daemon.delivered() if message not in before]
+
+
+def label(daemon, *arguments):
+    """`filterd label`; again while the message is still on its way to the database."""
+    for _ in range(50):
+        with contextlib.suppress(subprocess.CalledProcessError):
+            return filterd(daemon.folder, "label", *arguments)
+    raise AssertionError(f"never recorded: {arguments}")
+
+
+def test_a_label_counts_for_the_next_mail_in_every_worker_and_undo_takes_it_back(daemon):
+    (first,) = send(daemon, [0])
+    assert verdict(first) == "ham"
+    given = label(daemon, header(first, "X-Filterd-Id"), "spam", "--by", "ann")
+    # The workers may say it in any order.
+    awaited = {("labels learnt anew", worker) for worker in range(WORKERS)}
+    hear_all(daemon, awaited)
+    copies = send(daemon, range(1, COPIES))
+    assert {verdict(message) for message in copies} == {"spam"}
+    assert len(copies) == COPIES - 1
+    assert workers_that_judged(daemon) == set(range(WORKERS))
+    label(daemon, "--undo", str(given["id"]))
+    hear_all(daemon, awaited)
+    assert {verdict(message) for message in send(daemon, range(20, 26))} == {"ham"}
+
+
+def hear_all(daemon, awaited):
+    left = set(awaited)
+    while left:
+        entry = daemon.next_entry()
+        left.discard((entry["event"], entry.get("worker")))
+
+
+def workers_that_judged(daemon):
+    return {
+        entry["worker"]
+        for line in daemon.lines
+        if line.startswith("{")
+        for entry in [json.loads(line)]
+        if entry["event"] == "message"
+    }
+
+
+def test_check_and_scan_know_what_staff_taught(daemon, tmp_path):
+    (first,) = send(daemon, [0])
+    label(daemon, header(first, "X-Filterd-Id"), "spam")
+    file = tmp_path / "copy.eml"
+    file.write_bytes(parcel(9))
+    assert filterd(daemon.folder, "check", str(file))["verdict"] == "spam"
+    assert filterd(daemon.folder, "scan", str(file))["verdict"] == "spam"
