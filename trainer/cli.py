@@ -320,6 +320,18 @@ def replay(
             help="What the site's learner is told of the labels, and when.",
         ),
     ] = "none",  # type: ignore[assignment] # typer parses a default like what is typed
+    scores: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Keep there what the bundle said, and do not ask it again: for other feedback, "
+            "or after a run that was stopped.",
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw the learning curve: .svg, .png or .pdf."),
+    ] = None,
     threads: Threads = 0,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON line per message, then a summary line.")
@@ -328,7 +340,17 @@ def replay(
     """Judge a labelled stream of mail in arrival order, as TREC's spam track does."""
     from trainer.measure import run_replay  # noqa: PLC0415 - scikit-learn takes seconds to load
 
-    run_replay(index, bundle, feedback, threads, as_json=as_json)
+    run_replay(index, bundle, feedback, threads, scores, plot, as_json=as_json)
+
+
+@app.command("index")
+def make_index(
+    folder: Annotated[Path, typer.Argument(help="Folder that holds spam/* and ham/*.")],
+) -> None:
+    """Print an INDEX of a folder of mail in the order of arrival, for `replay`."""
+    from trainer.measure import run_index  # noqa: PLC0415 - as above
+
+    run_index(folder)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -23,7 +23,7 @@ from trainer.errors import CorporaError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import date
+    from datetime import date, datetime
     from pathlib import Path
 
     from filterd.mail.message import Message
@@ -137,7 +137,13 @@ def read_message(source: Source) -> Message:
 
 
 def arrived_on(message: Message) -> date | None:
-    """The day on which a mail arrived: of its topmost Received field, else of its Date.
+    """The day on which a mail arrived, where it did; None if nothing says so."""
+    moment = arrived_at(message)
+    return None if moment is None else moment.date()
+
+
+def arrived_at(message: Message) -> datetime | None:
+    """When a mail arrived: by its topmost Received field, else by its Date.
 
     None if neither says. Who writes spam writes its Date, but not what receives it.
     """
@@ -147,7 +153,7 @@ def arrived_on(message: Message) -> date | None:
     stamps += [value for name, value in message.headers if name.lower() == "date"]
     for stamp in stamps:
         try:
-            return parsedate_to_datetime(stamp.strip()).date()
+            return parsedate_to_datetime(stamp.strip())
         except (ValueError, IndexError, TypeError):  # the library's own for what is no date
             continue
     return None

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trainer.evaluate import missed_area
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -40,6 +42,19 @@ class Curve:
         """Share of spam in what is flagged; 1 where nothing is."""
         flagged = self.caught + self.blamed
         return np.where(flagged > 0, self.caught / np.maximum(flagged, 1), 1.0)
+
+
+def learning_curve(
+    spam: NDArray[np.float64], is_spam: NDArray[np.bool_], points: int = 60
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """1-ROCA% of the first n mails of a stream, for n at even steps: [points] each.
+
+    Steps before both classes have been seen are left out.
+    """
+    steps = np.unique(np.linspace(1, len(spam), points, dtype=np.int64))
+    areas = [missed_area(spam[:step], is_spam[:step]) for step in steps]
+    known = [(step, area) for step, area in zip(steps, areas, strict=True) if area is not None]
+    return np.array([step for step, _ in known]), np.array([area for _, area in known])
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,24 +8,28 @@ from __future__ import annotations
 import os
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import numpy as np
 from rich.console import Console
 
-from filterd.commands.terminal import print_json
+from filterd.commands.terminal import print_json, say
 from filterd.errors import FilterdError
 from filterd.model.encoder import open_encoder
 from filterd.pipeline import RENDERED_CHARACTERS
 from trainer.attack import attack, attack_table, read_mails, threshold_at
+from trainer.curves import learning_curve
 from trainer.dataset import Plan, read_examples
 from trainer.judge import figures, judge_corpora
 from trainer.probe import probe, probe_table
 from trainer.progress import Display
 from trainer.replay import Score, replay, summarize
 from trainer.report import figures_table, replay_table
-from trainer.stream import read_index
+from trainer.score_cache import ScoreCache
+from trainer.stream import arrival_index, read_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -69,28 +73,59 @@ def run_evaluate(
 
 
 def run_replay(
-    index: Path, bundle: Path, feedback: Feedback, threads: int, *, as_json: bool
+    index: Path,
+    bundle: Path,
+    feedback: Feedback,
+    threads: int,
+    scores: Path | None,
+    plot: Path | None,
+    *,
+    as_json: bool,
 ) -> None:
-    """Replay a stream: a line per message, or a bar, and then the summary."""
+    """Replay a stream: a line per message, or a bar, and then the summary.
+
+    `scores` is a file that keeps what the encoder said, `plot` one for the learning curve.
+    """
     entries = read_index(index)
     encoder = open_encoder(bundle)
     score = Score()
     started = time.perf_counter()
-    results = replay(entries, encoder, threads or available_cores(), feedback)
-    if as_json:
+    with ExitStack() as opened:
+        cache = None
+        if scores is not None:
+            cache = opened.enter_context(ScoreCache(scores, encoder.bundle))
+        results = replay(entries, encoder, threads or available_cores(), feedback, cache)
+        if not as_json:
+            results = _with_bar(results, len(entries))
         for replayed in results:
             score.add(replayed)
-            print_json(replayed.fields())
-            sys.stdout.flush()  # who reads along sees each as it is judged
-    else:
-        for replayed in _with_bar(results, len(entries)):
-            score.add(replayed)
+            if as_json:
+                print_json(replayed.fields())
+                sys.stdout.flush()  # who reads along sees each as it is judged
     summary = summarize(score, encoder.bundle, time.perf_counter() - started)
     summary["feedback"] = str(feedback)
+    if plot is not None:
+        _plot(score, str(feedback), plot)
     if as_json:
         print_json({"summary": summary})
     else:
         Console().print(replay_table(summary))
+
+
+def _plot(score: Score, feedback: str, file: Path) -> None:
+    from trainer.plots import draw_learning  # noqa: PLC0415 - matplotlib takes a second
+
+    curve = learning_curve(np.array(score.spam), np.frombuffer(score.is_spam, dtype=np.bool_))
+    try:
+        draw_learning({feedback: curve}, "Error so far", file)
+    except (OSError, ValueError) as error:
+        raise FilterdError(f"{file}: the plot cannot be written: {error}") from None
+
+
+def run_index(folder: Path) -> None:
+    """Print an INDEX of a folder, in the order of arrival."""
+    for line in arrival_index(folder):
+        say(line)
 
 
 def run_probe(folder: Path, most: int, exclude: tuple[str, ...], *, as_json: bool) -> None:

@@ -16,11 +16,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from matplotlib.axes import Axes
+    from numpy.typing import NDArray
 
     from trainer.curves import Bin, Curve
+
+    LearningCurve = tuple[NDArray[np.int64], NDArray[np.float64]]
 
 LEAST = 1e-4  # where the axis of false positives begins
 AIM = 0.001  # false positives that thresholds are chosen for
@@ -47,6 +51,10 @@ STYLE: dict[Any, Any] = {
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
 }
+# The same for a picture that stands alone.
+PLAIN = {INK: "#1d2126", MUTED: "#667080", GRID: "#dfe3e8"}
+LINES = ("#d0622b", "#2f74c0", "#667080", "#8a5ab5", "#3f8f5b")
+LEAST_AREA = 1e-4  # percent; what has no error is drawn here
 SIZE = (5.6, 4.2)  # inches of 72 points; the page scales it
 
 
@@ -123,6 +131,29 @@ def reliability_diagram(bins: Sequence[Bin], threshold: float) -> str:
         counts.set_xlabel("probability of spam as given")
         counts.xaxis.set_major_formatter(PercentFormatter(1))
         return _svg(figure, "calibration", "Reliability diagram")
+
+
+def draw_learning(curves: Mapping[str, LearningCurve], title: str, file: Path) -> None:
+    """1-ROCA% of several systems over the mails seen so far, on a log axis.
+
+    A picture of its own; `file`'s ending says of what kind (.svg, .png, .pdf). Raises ValueError
+    for an ending that is none, OSError if it cannot be written.
+    """
+    style = {key: PLAIN.get(value, value) for key, value in STYLE.items()}
+    with mpl.rc_context({**style, "figure.facecolor": "white"}):
+        figure, axes = _axes()
+        axes.set_yscale("log")
+        axes.set_title(title, loc="left", fontsize=12)
+        axes.set_xlabel("mails so far")
+        axes.set_ylabel("1-ROCA%")
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda percent, _: f"{percent:g}"))
+        for colour, (name, (mails, area)) in zip(LINES, curves.items(), strict=False):
+            drawn = np.maximum(area, LEAST_AREA)
+            axes.plot(mails, drawn, color=colour)
+            axes.annotate(
+                f" {name}", (mails[-1], drawn[-1]), color=colour, va="center", annotation_clip=False
+            )
+        figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None, dpi=150)
 
 
 def _axes() -> tuple[Figure, Axes]:

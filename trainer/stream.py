@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
+from filterd.mail.parse import parse
+from trainer.corpora import arrived_at
 from trainer.errors import CorporaError
 
 if TYPE_CHECKING:
@@ -69,6 +72,29 @@ def read_index(index: Path) -> list[Entry]:
     if not entries:
         raise CorporaError(f"{index}: no message in it; a line is 'spam PATH' or 'ham PATH'")
     return entries
+
+
+def arrival_index(folder: Path) -> list[str]:
+    """Lines of an INDEX of FOLDER/{spam,ham}/*, in the order in which the mails arrived.
+
+    A mail that does not say when comes first. Raises CorporaError.
+    """
+    found = []
+    for label in sorted(SPAM_LABELS):
+        for file in sorted(path for path in (folder / label).glob("*") if path.is_file()):
+            entry = Entry(folder / "index", 0, label, f"{label}/{file.name}")
+            when = arrived_at(parse(entry.read()))
+            found.append((0.0 if when is None else _seconds(when), f"{label} {entry.path}"))
+    if not found:
+        raise CorporaError(f"{folder}: no message in its folders spam and ham")
+    return [line for _, line in sorted(found)]
+
+
+def _seconds(when: datetime) -> float:
+    """Since the epoch; a time without zone is taken for UTC."""
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=UTC)
+    return (when - datetime.fromtimestamp(0, UTC)).total_seconds()
 
 
 def _read_line(index: Path, number: int, line: str) -> Entry:

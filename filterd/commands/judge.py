@@ -45,7 +45,7 @@ def check(
     from filterd.pipeline import Origin, judge
 
     settings = load_settings(config)
-    raw = _read_message(file, settings.max_message_size)
+    raw = read_message(file, settings.max_message_size)
     encoder, policy, learner = open_model(settings)
     judged = judge([raw], encoder, policy, learner=learner, origin=Origin(at=time.time()))[0]
     if as_json:
@@ -132,7 +132,8 @@ def _print_table(results: Iterable[Result]) -> int:
     return counts["unreadable"]
 
 
-def _read_message(file: str, max_size: int) -> bytes:
+def read_message(file: str, max_size: int) -> bytes:
+    """A message file, or standard input for "-". Raises MessageError."""
     try:
         if file == "-":
             raw = sys.stdin.buffer.read(max_size + 1)

@@ -20,6 +20,7 @@ from filterd.learner.words import (
     TEXT_BYTES,
     pair_hashes,
     word_hashes,
+    words_of,
 )
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def unpack(packed: bytes) -> bytes:
 
 def features(evidence: Evidence) -> Features:
     """All features of a mail. Never raises; linear in what `Evidence` holds."""
-    marked = np.fromiter({_bucket(mark) for mark in marks(evidence)}, dtype=np.uint32)
+    marked = np.fromiter({bucket_of(mark) for mark in marks(evidence)}, dtype=np.uint32)
     kinds = (grams(evidence.head), words(evidence.text), marked)
     # The kind in the two lowest bits: sorting 32 bits is fast, and of a bucket that several kinds
     # share the first one is kept.
@@ -105,20 +106,25 @@ def features(evidence: Evidence) -> Features:
     return Features(buckets[is_first].astype(np.int64), _VALUES[keys[is_first] & _KIND_MASK])
 
 
-def grams(head: bytes) -> Buckets:
-    """Buckets of each sequence of four bytes, once or more often."""
+def grams(head: bytes, bits: int = BITS) -> Buckets:
+    """Buckets below 2^bits of each sequence of four bytes, once or more often."""
     if len(head) < 4:
         return np.zeros(0, dtype=np.uint32)
     units = np.frombuffer(head, dtype=np.uint8).astype(np.uint32)
     sequences = units[:-3] | (units[1:-2] << 8) | (units[2:-1] << 16) | (units[3:] << 24)
-    return ((sequences * _GRAM_PRIME) >> np.uint32(32 - BITS)).astype(np.uint32, copy=False)
+    return ((sequences * _GRAM_PRIME) >> np.uint32(32 - bits)).astype(np.uint32, copy=False)
 
 
 def words(text: str) -> Buckets:
     """Buckets of each word and of each pair of neighbours, once or more often."""
     hashes = word_hashes(text, LETTERS_FIGURES_MARKS)
-    mixed = np.concatenate([hashes, pair_hashes(hashes)]) * np.uint64(0x9E3779B97F4A7C15)
-    return (mixed >> np.uint64(64 - BITS)).astype(np.uint32)
+    return _spread(np.concatenate([hashes, pair_hashes(hashes)]))
+
+
+def word_names(text: str) -> list[str]:
+    """What each of the buckets of `words` stands for, in their order."""
+    names = words_of(text, LETTERS_FIGURES_MARKS)
+    return names + [f"{one} {other}" for one, other in pairwise(names)]
 
 
 def marks(evidence: Evidence) -> Iterator[str]:
@@ -159,5 +165,11 @@ def _end_of_header(head: bytes) -> int:
     return min(ends, default=len(head))
 
 
-def _bucket(mark: str) -> int:
+def _spread(hashes: NDArray[np.uint64]) -> Buckets:
+    mixed = hashes * np.uint64(0x9E3779B97F4A7C15)
+    return (mixed >> np.uint64(64 - BITS)).astype(np.uint32)
+
+
+def bucket_of(mark: str) -> int:
+    """The bucket of a mark."""
     return zlib.crc32(mark.encode(errors="replace")) % BUCKETS

@@ -155,6 +155,11 @@ def _stands_alone(
     return against > DISTRUSTED_SHARE * len(theirs)
 
 
+def near_odds(odds: float, near: Near) -> float:
+    """What a labelled mail so near adds to these log odds."""
+    return _with_near(odds, near) - odds
+
+
 def _with_near(odds: float, near: Near) -> float:
     towards = 1.0 if near.label == "spam" else -1.0
     odds += towards * NEAR_ODDS * near.similarity

@@ -32,17 +32,37 @@ LETTERS_FIGURES_MARKS = _sorts(_LATIN + b"0123456789" + _BEYOND_ASCII, b"!?$%")
 
 def word_hashes(text: str, sorts: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """A hash for each word in its order, of the first TEXT_BYTES bytes in lower case."""
-    letters = text.lower().encode(errors="replace")[:TEXT_BYTES]
+    units, starts, ends = _words(_letters(text), sorts)
+    sums = np.zeros(len(units) + 1, dtype=np.uint64)
+    np.cumsum((units.astype(np.uint64) + 1) * _POWERS[: len(units)], out=sums[1:])
+    hashes: NDArray[np.uint64] = (sums[ends] - sums[starts]) * _INVERSES[starts]
+    return hashes
+
+
+def words_of(text: str, sorts: NDArray[np.uint8]) -> list[str]:
+    """The very words, in lower case, in the order of `word_hashes`."""
+    letters = _letters(text)
+    _, starts, ends = _words(letters, sorts)
+    return [
+        letters[start:end].decode(errors="replace")
+        for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
+    ]
+
+
+def _letters(text: str) -> bytes:
+    return text.lower().encode(errors="replace")[:TEXT_BYTES]
+
+
+def _words(
+    letters: bytes, sorts: NDArray[np.uint8]
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
+    """The bytes, and where each word begins and ends."""
     units = np.frombuffer(letters, dtype=np.uint8)
     found = np.zeros(len(units) + 2, dtype=np.uint8)
     found[1:-1] = sorts[units]
     edges = np.flatnonzero(found[1:] != found[:-1])
     is_word = found[edges[:-1] + 1] > 0
-    starts, ends = edges[:-1][is_word], edges[1:][is_word]
-    sums = np.zeros(len(units) + 1, dtype=np.uint64)
-    np.cumsum((units.astype(np.uint64) + 1) * _POWERS[: len(units)], out=sums[1:])
-    hashes: NDArray[np.uint64] = (sums[ends] - sums[starts]) * _INVERSES[starts]
-    return hashes
+    return units, edges[:-1][is_word], edges[1:][is_word]
 
 
 def pair_hashes(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:

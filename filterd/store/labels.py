@@ -142,6 +142,13 @@ def undo_label(
         )
 
 
+def get_label(database: Database, label_id: int) -> Label | None:
+    """The row with this number, or None. Raises StoreError."""
+    with database.read() as connection:
+        row = connection.execute(select_labels().where(Labels.id == label_id)).first()
+    return None if row is None else _to_label(row)
+
+
 def history(database: Database, message_id: str) -> list[Label]:
     """All that was ever said of a message, undos too, oldest first. Raises StoreError."""
     with database.read() as connection:

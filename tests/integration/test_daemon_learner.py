@@ -103,3 +103,57 @@ def test_check_and_scan_know_what_staff_taught(daemon, tmp_path):
     file.write_bytes(parcel(9))
     assert filterd(daemon.folder, "check", str(file))["verdict"] == "spam"
     assert filterd(daemon.folder, "scan", str(file))["verdict"] == "spam"
+
+
+def test_why_names_the_labelled_mail_and_who_labelled_it(daemon, tmp_path):
+    first, second = send(daemon, [0, 1])
+    ids = [header(message, "X-Filterd-Id") for message in (first, second)]
+    label(daemon, ids[0], "spam", "--by", "ann")
+    found = filterd(daemon.folder, "why", ids[1])
+    assert (found["id"], found["verdict"], found["recorded"]["verdict"]) == (ids[1], "spam", "ham")
+    assert (found["near"]["id"], found["near"]["by"], found["near"]["label"]) == (
+        ids[0],
+        "ann",
+        "spam",
+    )
+    assert found["voices"]["total"] == pytest.approx(
+        sum(found["voices"][name] for name in ("bert", "site", "near")), abs=0.01
+    )
+    assert found["voices"]["near"] > 0
+    assert {part["kind"] for part in found["parts"]} >= {"subject", "text"}
+    file = tmp_path / "copy.eml"
+    file.write_bytes(parcel(9))
+    assert filterd(daemon.folder, "why", str(file))["near"]["subject"] == "Your parcel"
+    shown = typed(daemon.folder, "why", ids[1])
+    assert f"like {ids[0]} “Your parcel”" in shown.stdout
+    assert "said ann on" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("01JD0000000000000000000001", "no such file, and no message with that id"),
+        ("no/such.eml", "no such file, and no message with that id"),
+    ],
+)
+def test_why_of_what_is_not_there(site, target, said):
+    done = typed(site, "why", target)
+    assert done.returncode == 66
+    assert f"filterd: {target}: {said}" in done.stderr
+
+
+def test_why_of_a_mail_whose_text_is_not_kept(serve):
+    daemon = serve(store_text="none")
+    (first,) = send(daemon, [0])
+    number = header(first, "X-Filterd-Id")
+    label(daemon, number, "spam")
+    done = typed(daemon.folder, "why", number)
+    assert done.returncode == 66
+    assert f"{number}: its text is not kept" in done.stderr
+
+
+def typed(folder, *arguments):
+    command = [sys.executable, "-m", "filterd", *arguments]
+    return subprocess.run(
+        command, cwd=folder, env=environment(), capture_output=True, text=True, check=False
+    )

@@ -113,3 +113,25 @@ def test_a_report_that_could_not_be_written_is_refused_before_judging(run, bundl
     code, _, err = run("evaluate", bundle, tmp_path, "--report", tmp_path / "no" / "r.html")
     assert code == 2
     assert "no folder" in err
+
+
+def test_scores_are_kept_and_the_learning_curve_is_drawn(run, trec, bundle, tmp_path):
+    extra = ("--scores", tmp_path / "scores", "--plot", tmp_path / "curve.svg")
+    code, first, _ = run("replay", trec, "--bundle", bundle, *extra, "--json")
+    assert code == 0
+    assert "mails so far" in (tmp_path / "curve.svg").read_text()
+    _, again, _ = run("replay", trec, "--bundle", bundle, *extra, "--json")
+    assert again.splitlines()[:-1] == first.splitlines()[:-1]
+
+
+def test_a_plot_of_no_kind_is_said(run, trec, bundle, tmp_path):
+    code, _, err = run("replay", trec, "--bundle", bundle, "--plot", tmp_path / "curve.txt")
+    assert code != 0
+    assert "curve.txt: the plot cannot be written" in err
+
+
+def test_an_index_is_made_of_a_folder(run, tmp_path):
+    for label, raw in (("spam", SPAM), ("ham", HAM)):
+        (tmp_path / label).mkdir()
+        (tmp_path / label / "1.eml").write_bytes(raw)
+    assert run("index", tmp_path) == (0, "ham ham/1.eml\nspam spam/1.eml\n", "")

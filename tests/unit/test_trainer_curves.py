@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer.curves import calibration_error, curve, reliability, wilson
+from trainer.curves import calibration_error, curve, learning_curve, reliability, wilson
 from trainer.evaluate import missed_area
 
 SCORES = np.array([0.9, 0.8, 0.8, 0.3, 0.1])
@@ -68,3 +68,13 @@ def test_the_interval_holds_the_share_it_is_about(pair):
     low, high = wilson(*pair)
     assert 0 <= low <= pair[0] / pair[1] + 1e-12
     assert pair[0] / pair[1] - 1e-12 <= high <= 1
+
+
+def test_a_learning_curve_begins_where_both_classes_were_seen_and_ends_with_all():
+    is_spam = np.array([False] * 50 + [True, False] * 75)
+    scores = np.where(is_spam, 0.8, 0.2)
+    scores[50] = 0.1  # a spam that was missed while nothing was known
+    mails, area = learning_curve(scores, is_spam, points=20)
+    assert mails[0] > 50
+    assert mails[-1] == 200
+    assert area[0] == 100 or area[0] > area[-1] > 0

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from trainer.curves import curve, reliability
-from trainer.plots import precision_recall, reliability_diagram, roc
+from trainer.plots import draw_learning, precision_recall, reliability_diagram, roc
 
 SCORES = np.linspace(0, 1, 200)
 IS_SPAM = SCORES + np.tile([0.3, -0.3, 0.1, 0], 50) > 0.5
@@ -65,3 +65,17 @@ def test_the_same_figures_give_the_same_drawing(drawings):
 
 def test_a_threshold_that_flags_nothing_has_no_point():
     assert precision_recall(CURVE, None, 0.5).startswith("<svg ")
+
+
+@pytest.mark.parametrize("ending", ["svg", "png"])
+def test_learning_curves_are_a_picture_that_stands_alone(tmp_path, ending):
+    mails, area = np.array([10, 20, 30]), np.array([5.0, 0.5, 0.0])
+    file = tmp_path / f"curve.{ending}"
+    draw_learning({"filterd": (mails, area), "another": (mails, area + 1)}, "Error so far", file)
+    if ending == "svg":
+        svg = file.read_text()
+        assert {"Error so far", "mails so far", "1-ROCA%"} <= set(words(svg))
+        assert "var(--" not in svg
+        assert "#0001" not in svg
+    else:
+        assert file.read_bytes().startswith(b"\x89PNG")

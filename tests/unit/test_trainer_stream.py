@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.errors import CorporaError
-from trainer.stream import AHEAD, in_order, read_index
+from trainer.stream import AHEAD, arrival_index, in_order, read_index
 
 
 @pytest.fixture
@@ -132,3 +132,26 @@ def test_an_error_comes_in_its_turn():
     assert [next(results), next(results)] == [0, 1]
     with pytest.raises(CorporaError, match="the third"):
         next(results)
+
+
+def test_an_index_is_in_the_order_of_arrival(tmp_path):
+    dates = {
+        "spam/1.eml": "Received: by a; Tue, 4 Jan 2022 10:00:00 +0100\nDate: Mon, 1 Jan 2001 00:00:00 +0000",
+        "ham/1.eml": "Date: Tue, 4 Jan 2022 08:30:00 +0000",
+        "ham/2.eml": "Date: Tue, 4 Jan 2022 09:30:00 -0000",
+        "spam/2.eml": "Subject: no date at all",
+    }
+    for name, head in dates.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"{head}\n\ntext\n")
+    assert arrival_index(tmp_path) == [
+        "spam spam/2.eml",
+        "ham ham/1.eml",
+        "spam spam/1.eml",
+        "ham ham/2.eml",
+    ]
+
+
+def test_a_folder_without_mail_makes_no_index(tmp_path):
+    with pytest.raises(CorporaError, match="no message in its folders"):
+        arrival_index(tmp_path)
