@@ -26,10 +26,23 @@ if TYPE_CHECKING:
     from filterd.store.database import Database
     from filterd.store.lessons import Decided, LabelledMail
 
+# A start shall take no more than seconds, and what was labelled last counts for most.
+MOST_LESSONS = 30_000
+LESSONS_AT_ONCE = 10_000
 PAUSE_AFTER_ERROR = 1.0  # seconds
 CLOSE_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
+
+
+def recent(decided: list[Decided]) -> list[Decided]:
+    """The lessons that count: 20,001 to 30,000 of the newest, if there are so many.
+
+    Old ones go ten thousand at a time, so that what is learnt one by one is what a start would
+    learn, but for those moments.
+    """
+    steps = -(-max(len(decided) - MOST_LESSONS, 0) // LESSONS_AT_ONCE)
+    return decided[steps * LESSONS_AT_ONCE :]
 
 
 def lessons_of(database: Database, decided: Iterable[Decided]) -> Iterator[Lesson]:
@@ -42,7 +55,7 @@ def lessons_of(database: Database, decided: Iterable[Decided]) -> Iterator[Lesso
 
 def learn_all(database: Database, upto: int) -> SiteLearner:
     """The learner of all label rows up to `upto`. Raises StoreError."""
-    decided = decided_labels(database, SPAM_TASK, upto)
+    decided = recent(decided_labels(database, SPAM_TASK, upto))
     return build(lambda: lessons_of(database, decided))
 
 
@@ -99,7 +112,7 @@ class SiteWatch:
         for lesson in lessons_of(self._database, added):
             learner.teach(lesson)
         log.info("labels learnt", labels=learner.labels, new=len(added))
-        if learner.suspect is not None:
+        if learner.suspect is not None or learner.labels > MOST_LESSONS:
             self._learn_anew(mark)
 
     def _learn_anew(self, mark: int) -> None:

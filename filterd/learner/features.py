@@ -41,6 +41,7 @@ _KIND_BITS, _KIND_MASK = np.uint32(2), np.uint32(3)
 # of the mail changes.
 _VERDICTS = (b"x-spam", b"x-filterd", b"x-virus", b"x-bogosity", b"x-rspamd", b"x-dspam")
 _GRAM_PRIME = np.uint32(2654435761)  # of Knuth's multiplicative hashing
+_FIELD = re.compile(rb"^(?![ \t])([^:\n]{0,40})[^:\n]*:", re.MULTILINE)
 _LINKS = re.compile(r"^links: (.*)$", re.MULTILINE)
 _SENDER = re.compile(r"^from: (.*)$", re.MULTILINE)
 
@@ -145,12 +146,9 @@ def marks(evidence: Evidence) -> Iterator[str]:
 
 def field_names(head: bytes) -> list[str]:
     """Names of the header fields of a head, in lower case, in their order."""
-    lines = head[: _end_of_header(head)].split(b"\n")
-    return [
-        line.partition(b":")[0].decode("ascii", "replace").strip().lower()[:40]
-        for line in lines
-        if b":" in line and line[:1] not in (b" ", b"\t")
-    ]
+    found = _FIELD.findall(head[: _end_of_header(head)])
+    names = b"\n".join(found).decode("ascii", "replace").lower()
+    return [name.strip() for name in names.split("\n")] if found else []
 
 
 def network_of(address: str) -> str:

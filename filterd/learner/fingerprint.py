@@ -41,7 +41,10 @@ def fingerprint(text: str) -> Fingerprint | None:
     if len(words) < FEWEST_WORDS:
         return None
     # Each once: what a text repeats says no more of which text it is.
-    hashes = np.concatenate([np.unique(words), np.unique(pair_hashes(words))])
+    hashes = np.sort(np.concatenate([words, pair_hashes(words)]))
+    is_first = np.ones(len(hashes), dtype=np.bool_)
+    np.not_equal(hashes[1:], hashes[:-1], out=is_first[1:])
+    hashes = hashes[is_first]
     mixed = hashes[:, None] * _FACTORS
     mixed ^= mixed >> np.uint64(32)
     mixed *= _FACTORS[0]

@@ -24,6 +24,8 @@ EPSILON = np.float32(1e-3)
 # Features are brought to this length, so that a long mail teaches no more than a short one.
 LENGTH = np.float32(45.0)
 SHARE_OF_BERT = 0.5
+# A label that was foreseen with such a probability teaches nothing.
+LEAST_MISSED = 0.002
 MOST_WEIGHT = 2.0  # of a label of the rarer class
 # With so many labels of the rarer class it counts in full. A site where only spam is reported must
 # not come to believe that all its mail is spam.
@@ -68,8 +70,11 @@ class LocalModel:
         for_bert, for_margin = self.voices
         return for_bert * bert + for_margin * margin
 
-    def teach(self, bert: float, features: Features, label: str) -> None:
-        """Take a label, "ham" or "spam", of a mail to which the BERT gives `bert` log odds."""
+    def teach(self, bert: float, features: Features, label: str) -> float:
+        """Take a label, "ham" or "spam", of a mail to which the BERT gives `bert` log odds.
+
+        The margin that the mail had before.
+        """
         values = scaled(features)
         margin = float(self._weights[features.buckets] @ values)
         is_spam = float(label == "spam")
@@ -78,10 +83,13 @@ class LocalModel:
         # A class that is seldom labelled counts for more, up to a bound.
         share = self.labels[label] / sum(self.labels.values())
         missed = is_spam - probability(SHARE_OF_BERT * bert + margin)
+        if abs(missed) < LEAST_MISSED:
+            return margin
         steps = np.float32(missed * min(MOST_WEIGHT, 0.5 / share)) * values
         squares = self._squares[features.buckets] + steps * steps
         self._squares[features.buckets] = squares
         self._weights[features.buckets] += RATE * steps / np.sqrt(squares + EPSILON)
+        return margin
 
     def weights_of(self, buckets: np.ndarray) -> np.ndarray:
         """Weights float32 [n] of these buckets."""

@@ -113,10 +113,9 @@ class SiteLearner:
         self.last_label = lesson.label_id
         if lesson.by in self.distrusted:
             return
-        margin = self._model.margin(lesson.clues.features)
+        margin = self._model.teach(log_odds(lesson.bert), lesson.clues.features, lesson.label)
         if self._labellers.note(lesson.by, margin, lesson.label):
             self.suspect = lesson.by
-        self._model.teach(log_odds(lesson.bert), lesson.clues.features, lesson.label)
         found = lesson.clues.fingerprint
         if found is not None:
             self._texts.add(found, lesson.label, lesson.label_id, lesson.at)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from filterd.store.database import Database
 
 MAILS_AT_ONCE = 500
+ROWS_AT_ONCE = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +121,12 @@ def _in_batches(decided: Iterable[Decided]) -> Iterator[Sequence[Decided]]:
         yield some
 
 
-def _rows(database: Database, statement: Select[Any]) -> list[Label]:
+def _rows(database: Database, statement: Select[Any]) -> Iterator[Label]:
+    """Some at a time: of hundred thousand rows only what they decide is kept."""
     with database.read() as connection:
-        found = connection.execute(statement.order_by(Labels.message_id, Labels.id))
-        return [Label(*row) for row in found]
+        in_steps = connection.execution_options(yield_per=ROWS_AT_ONCE)
+        for row in in_steps.execute(statement.order_by(Labels.message_id, Labels.id)):
+            yield Label(*row)
 
 
 def _by_message(rows: Iterable[Label]) -> Iterator[list[Label]]:
