@@ -20,7 +20,7 @@ from filterd import metrics
 from filterd.learner.features import pack
 from filterd.mail.stamp import stamp
 from filterd.model.batcher import Overloaded
-from filterd.pipeline import Judgement, Origin, conclude, read
+from filterd.pipeline import Judgement, Origin, Reading, conclude, conclude_early, read
 from filterd.policy import (
     SPAMASSASSIN_REQUIRED,
     Action,
@@ -59,6 +59,7 @@ class Handling:
     subject_tag: str
     spam_headers: bool
     keep_text: bool
+    cascade: bool = False
 
     @property
     def mode(self) -> Mode:
@@ -131,6 +132,9 @@ class MailExaminer:
         try:
             async with asyncio.timeout(self._handling.deadline):
                 reading = await loop.run_in_executor(self._readers, read, message)
+                early = self._judge_early(reading, origin, time.perf_counter() - started)
+                if early is not None:
+                    return early
                 scores = await self._batcher.encode(reading.text)
             return conclude(
                 reading,
@@ -149,6 +153,14 @@ class MailExaminer:
             # Our own trouble must never cost the sender a mail: on_failure decides (design 4.5).
             log.exception("judging failed")
             return "error"
+
+    def _judge_early(self, reading: Reading, origin: Origin, seconds: float) -> Judgement | None:
+        """A judgement without the BERT, where the settings want it and nobody can doubt it."""
+        learner = self._learner() if self._handling.cascade else None
+        if learner is None:
+            return None
+        bundle, policy = self._batcher.bundle, self._handling.policy
+        return conclude_early(reading, bundle, policy, seconds, learner=learner, origin=origin)
 
     def _decide(
         self, message: bytes, message_id: str, judged: Judgement | str
@@ -216,7 +228,7 @@ class MailExaminer:
         )
         if not isinstance(judged, Judgement):
             return replace(record, failure=judged)
-        read_message = judged.reading.message
+        keeps, read_message = self._handling.keep_text, judged.reading.message
         return replace(
             record,
             subject=read_message.subject,
@@ -227,11 +239,11 @@ class MailExaminer:
             spam=judged.spam,
             threshold=judged.threshold,
             sentiment=judged.sentiment,
-            scores=judged.scores,
+            scores=judged.scores or None,
             model=judged.model,
-            text=judged.reading.text if self._handling.keep_text else None,
-            embedding=judged.embedding if self._handling.keep_text else None,
-            head=pack(judged.reading.head) if self._handling.keep_text else None,
+            text=judged.reading.text if keeps else None,
+            embedding=judged.embedding if keeps and judged.embedding.size else None,
+            head=pack(judged.reading.head) if keeps else None,
         )
 
 
@@ -244,20 +256,33 @@ def verdict_headers(
             "X-Filterd-Verdict",
             f"{judged.verdict}; score={judged.spam:.4f}; threshold={judged.threshold:.4f}",
         ),
-        ("X-Filterd-Sentiment", f"{judged.sentiment}; score={judged.sentiment_score:.4f}"),
         ("X-Filterd-Id", message_id),
         ("X-Filterd-Model", judged.model),
     ]
+    if judged.sentiment is not None:
+        sentiment = f"{judged.sentiment}; score={judged.sentiment_score:.4f}"
+        headers.insert(1, ("X-Filterd-Sentiment", sentiment))
     if spam_headers:
         spam = judged.verdict is Verdict.SPAM
         score = f"{spamassassin_score(judged.spam, judged.threshold):.1f}"
-        status = f"score={score} required={SPAMASSASSIN_REQUIRED} tests=FILTERD_BERT"
+        status = f"score={score} required={SPAMASSASSIN_REQUIRED} tests={_tests(judged)}"
         headers += [
             ("X-Spam-Flag", "YES" if spam else "NO"),
             ("X-Spam-Score", score),
             ("X-Spam-Status", f"{'Yes' if spam else 'No'}, {status}"),
         ]
     return headers
+
+
+def _tests(judged: Judgement) -> str:
+    """Who had a say, in the way of SpamAssassin's rules."""
+    opinion = judged.opinion
+    names = [] if opinion.bert is None else ["FILTERD_BERT"]
+    if opinion.spam != opinion.bert:
+        names.append("FILTERD_SITE")
+    if opinion.near is not None:
+        names.append("FILTERD_NEAR")
+    return ",".join(names)
 
 
 def why_in_a_line(judged: Judgement) -> str:
@@ -280,6 +305,9 @@ def why_in_a_line(judged: Judgement) -> str:
 
 
 def _count(judged: Judgement) -> None:
-    metrics.SENTIMENT.labels(judged.sentiment).inc()
+    if judged.sentiment is None:
+        metrics.SPARED.inc()
+    else:
+        metrics.SENTIMENT.labels(judged.sentiment).inc()
     metrics.JUDGE_SECONDS.observe(judged.ms / MILLISECONDS)
     metrics.SPAM_SCORE.observe(judged.spam)

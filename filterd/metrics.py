@@ -13,6 +13,9 @@ MESSAGES = Counter(
 )
 UNJUDGED = Counter("filterd_unjudged_total", "Messages that could not be judged.", ["reason"])
 SENTIMENT = Counter("filterd_sentiment_total", "Judged messages by sentiment.", ["sentiment"])
+SPARED = Counter(
+    "filterd_model_spared_total", "Messages that were spam by staff's labels alone (cascade)."
+)
 JUDGE_SECONDS = Histogram(
     "filterd_judge_seconds",
     "Wall time of judging one message.",

@@ -10,6 +10,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from filterd.learner.features import Evidence, head_of
 from filterd.learner.site import Opinion, SiteLearner, clues_of
 from filterd.mail.parse import Message, parse
@@ -18,8 +20,7 @@ from filterd.mail.render import render
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
-
+    from filterd.model.bundle import Bundle
     from filterd.model.encoder import Encoder, Scores
     from filterd.policy import Policy, Verdict
 
@@ -53,6 +54,7 @@ class Origin:
 
 
 UNKNOWN = Origin()
+NO_EMBEDDING = np.zeros(0, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +62,14 @@ class Judgement:
     """What filterd holds of a message. Probabilities are calibrated, 0..1; `ms` is wall time.
 
     `spam` is joined from the BERT and what staff taught (`opinion`); `scores` are the BERT's own.
+    Where the BERT was spared there is no sentiment, and scores and embedding are empty.
     """
 
     verdict: Verdict
     spam: float
     opinion: Opinion
     threshold: float
-    sentiment: str
+    sentiment: str | None
     sentiment_score: float
     scores: dict[str, dict[str, float]]
     model: str
@@ -114,6 +117,40 @@ def conclude(
         model=bundle.version,
         reading=reading,
         embedding=scores.embedding,
+        ms=(seconds + time.perf_counter() - started) * 1000,
+    )
+
+
+def conclude_early(
+    reading: Reading,
+    bundle: Bundle,
+    policy: Policy,
+    seconds: float,
+    *,
+    learner: SiteLearner,
+    origin: Origin,
+) -> Judgement | None:
+    """The judgement of a mail that is spam beyond doubt by what staff taught; None for others.
+
+    `bundle` is the one that is spared: its threshold counts.
+    """
+    started = time.perf_counter()
+    evidence = Evidence(reading.head, reading.text, origin.helo, origin.client_address)
+    opinion = learner.without_bert(clues_of(evidence), origin.at)
+    shipped = bundle.threshold(SPAM_TASK)
+    if opinion is None or opinion.spam < policy.threshold(shipped):
+        return None
+    return Judgement(
+        verdict=policy.verdict(opinion.spam, shipped),
+        spam=opinion.spam,
+        opinion=opinion,
+        threshold=policy.threshold(shipped),
+        sentiment=None,
+        sentiment_score=0.0,
+        scores={},
+        model=bundle.version,
+        reading=reading,
+        embedding=NO_EMBEDDING,
         ms=(seconds + time.perf_counter() - started) * 1000,
     )
 

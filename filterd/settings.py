@@ -142,6 +142,11 @@ class Settings(BaseSettings):
         "or answer 451.",
     )
     deadline: float = Field(5.0, gt=0, description="Seconds that judging one message may take.")
+    cascade: bool = Field(
+        default=False,
+        description="Spare the model mail that is spam beyond doubt by staff's labels alone, from "
+        "500 labels on. It then has no sentiment.",
+    )
     subject_tag: str = Field(
         "", max_length=64, description="Text put before the subject of spam; breaks DKIM."
     )

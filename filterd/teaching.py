@@ -151,7 +151,8 @@ def _lesson(mail: LabelledMail) -> Lesson | None:
     decided = mail.decided
     try:
         head = unpack(mail.head)
-        bert = float(mail.scores[SPAM_TASK]["spam"])
+        # Of a mail that the BERT was spared it has no opinion.
+        bert = 0.5 if mail.scores is None else float(mail.scores[SPAM_TASK]["spam"])
     except (ValueError, KeyError):
         log.warning("a labelled mail teaches nothing, its record is damaged", id=decided.message_id)
         return None

@@ -12,7 +12,7 @@ from filterd.learner.local import log_odds
 from filterd.learner.site import near_odds
 from filterd.mail.message import Message
 from filterd.model.explain import Part, explain
-from filterd.pipeline import Judgement, Origin, Reading, conclude, read
+from filterd.pipeline import SPAM_TASK, Judgement, Origin, Reading, conclude, read
 from filterd.store.labels import get_label
 from filterd.store.messages import find, get
 
@@ -71,7 +71,7 @@ class Why:
             "verdict": judged.verdict.value,
             "spam": round(judged.spam, 6),
             "threshold": judged.threshold,
-            "bert": round(judged.opinion.bert, 6),
+            "bert": round(judged.scores[SPAM_TASK]["spam"], 6),
             "sentiment": judged.sentiment,
             "model": judged.model,
             "labels": self.labels,
@@ -148,7 +148,8 @@ def _why(reading: Reading, origin: Origin, judges: Judges) -> Why:
     )
     opinion = judged.opinion
     for_bert, for_site = opinion.voices
-    bert, site = for_bert * log_odds(opinion.bert), for_site * opinion.margin
+    by_bert = judged.scores[SPAM_TASK]["spam"]
+    bert, site = for_bert * log_odds(by_bert), for_site * opinion.margin
     near = 0.0 if opinion.near is None else near_odds(bert + site, opinion.near)
     evidence = Evidence(reading.head, reading.text, origin.helo, origin.client_address)
     return Why(

@@ -106,6 +106,7 @@ def handling(settings: Settings) -> Handling:
         subject_tag=settings.subject_tag,
         spam_headers=settings.spam_headers,
         keep_text=settings.store_text != "none",
+        cascade=settings.cascade,
     )
 
 

@@ -54,7 +54,7 @@ def check(
     colour = "red" if judged.verdict == "spam" else "green"
     out.print(
         f"[bold {colour}]{judged.verdict.upper()}[/]  {judged.spam:.4f}   "
-        f"[bold]{escape(judged.sentiment)}[/]  {judged.sentiment_score:.4f}   "
+        f"[bold]{escape(judged.sentiment or '')}[/]  {judged.sentiment_score:.4f}   "
         f"[dim]{judged.ms:.0f} ms, model {judged.model}[/]"
     )
     say(why_in_a_line(judged))
@@ -120,7 +120,10 @@ def _print_table(results: Iterable[Result]) -> int:
             problems.append(f"{printable(path)}: {error}")
         elif judged.verdict == "spam":
             table.add_row(
-                escape(printable(path)), "spam", f"{judged.spam:.4f}", escape(judged.sentiment)
+                escape(printable(path)),
+                "spam",
+                f"{judged.spam:.4f}",
+                escape(str(judged.sentiment)),
             )
     if table.row_count:
         out.print(table)

@@ -65,7 +65,7 @@ def _show(found: Why) -> None:
     colour = "red" if judged.verdict == "spam" else "green"
     out.print(
         f"[bold {colour}]{judged.verdict.upper()}[/]  {judged.spam:.4f}, threshold "
-        f"{judged.threshold:.4f}   [bold]{escape(judged.sentiment)}[/]   "
+        f"{judged.threshold:.4f}   [bold]{escape(judged.sentiment or '')}[/]   "
         f"[dim]model {escape(judged.model)}, {found.labels} labels[/]"
     )
     if found.recorded is not None and found.recorded.spam is not None:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 NEAR_SECONDS = 90 * 86_400.0
 # Log odds that a labelled mail of the same text adds; one that is less like it adds less.
 NEAR_ODDS = 6.0
+# The BERT may be spared from so many labels on.
+SURE_AFTER, SURE_AFTER_OF_EACH = 500, 100
 # So near, it decides: at least these odds, 0.9975, whatever the BERT says.
 DECIDES_WITHIN, DECIDED_ODDS = 64, 6.0
 
@@ -54,12 +56,12 @@ class Lesson:
 class Opinion:
     """What the site holds of a mail: `spam` 0..1 is joined from all that follows.
 
-    `bert` is the BERT's own probability, `margin` the local model's log odds, `voices` what either
-    counts for, `near` the labelled mail that it resembles.
+    `bert` is the BERT's own probability, None if it was not asked; `margin` the local model's log
+    odds; `voices` what either counts for; `near` the labelled mail that it resembles.
     """
 
     spam: float
-    bert: float
+    bert: float | None
     margin: float = 0.0
     voices: tuple[float, float] = (1.0, 0.0)
     near: Near | None = None
@@ -85,6 +87,7 @@ class SiteLearner:
         self._model = LocalModel()
         self._texts = LabelledTexts()
         self._labellers = Labellers()
+        self._highest_ham = 0.0  # margin of a ham before its label was taught
 
     @property
     def model(self) -> LocalModel:
@@ -107,6 +110,26 @@ class SiteLearner:
             odds = _with_near(odds, near)
         return Opinion(probability(odds), bert, margin, self._model.voices, near)
 
+    def without_bert(self, clues: Clues, now: float) -> Opinion | None:
+        """The opinion on a mail that is spam beyond doubt by the labels alone; else None.
+
+        Beyond doubt: its margin is higher than that of any ham which was labelled before it was
+        learnt, of hundreds.
+        """
+        labels = self._model.labels
+        if self.labels < SURE_AFTER or min(labels.values()) < SURE_AFTER_OF_EACH:
+            return None
+        margin = self._model.margin(clues.features)
+        if margin <= self._highest_ham:
+            return None
+        near = None
+        if clues.fingerprint is not None:
+            near = self._texts.nearest(clues.fingerprint, now - NEAR_SECONDS)
+        odds = max(self._model.odds(0.0, margin), DECIDED_ODDS)
+        if near is not None and near.label == "ham":
+            return None
+        return Opinion(probability(odds), None, margin, self._model.voices, near)
+
     def teach(self, lesson: Lesson) -> None:
         """Take a label. The next mail is judged by it."""
         self.labels += 1
@@ -116,6 +139,8 @@ class SiteLearner:
         margin = self._model.teach(log_odds(lesson.bert), lesson.clues.features, lesson.label)
         if self._labellers.note(lesson.by, margin, lesson.label):
             self.suspect = lesson.by
+        if lesson.label == "ham":
+            self._highest_ham = max(self._highest_ham, margin)
         found = lesson.clues.fingerprint
         if found is not None:
             self._texts.add(found, lesson.label, lesson.label_id, lesson.at)

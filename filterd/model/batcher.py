@@ -16,6 +16,7 @@ from filterd.errors import FilterdError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from filterd.model.bundle import Bundle
     from filterd.model.encoder import Scores
 
 # A batch saves hops between threads, no more, and holds the first text back for the last: at 60%
@@ -31,6 +32,8 @@ class Overloaded(FilterdError):  # noqa: N818  # named for the state, as the cal
 
 class TextEncoder(Protocol):
     """What the batcher needs of an `Encoder`; called from its thread only."""
+
+    bundle: Bundle
 
     def encode(self, texts: Sequence[str]) -> list[Scores]:
         """One result per text, in order."""
@@ -58,6 +61,11 @@ class Batcher:
     def waiting(self) -> int:
         """Texts that wait now, those at the encoder not counted."""
         return len(self._waiting)
+
+    @property
+    def bundle(self) -> Bundle:
+        """The bundle that would judge the next text."""
+        return self._encoder.bundle
 
     async def encode(self, text: str) -> Scores:
         """Scores of one text.

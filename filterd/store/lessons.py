@@ -42,7 +42,8 @@ class Decided:
 
 @dataclass(frozen=True, slots=True)
 class LabelledMail:
-    """A decided label and its mail; `scores` are the BERT's own.
+    """A decided label and its mail; `scores` are the BERT's own,
+    None if it was spared.
 
     `head` is deflated. Columns of `messages` say what the others are.
     """
@@ -52,7 +53,7 @@ class LabelledMail:
     head: bytes
     helo: str
     client_address: str
-    scores: dict[str, dict[str, float]]
+    scores: dict[str, dict[str, float]] | None
 
 
 def decided_labels(database: Database, task: str, upto: int) -> list[Decided]:
@@ -103,7 +104,6 @@ def labelled_mails(database: Database, decided: Iterable[Decided]) -> Iterator[L
             Messages.id.in_([one.message_id for one in some]),
             Messages.text.is_not(None),
             Messages.head.is_not(None),
-            Messages.scores.is_not(None),
         )
         with database.read() as connection:
             found = {row.id: row for row in connection.execute(statement)}

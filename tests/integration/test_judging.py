@@ -6,8 +6,11 @@ import pytest
 from tiny_bundle import make_tiny_bundle
 
 from filterd.judging import Handling, MailExaminer
+from filterd.learner.features import Evidence
+from filterd.learner.site import Lesson, SiteLearner, clues_of
 from filterd.model.batcher import Batcher, Overloaded
 from filterd.model.encoder import Encoder
+from filterd.pipeline import read
 from filterd.policy import Policy
 from filterd.smtp.examiner import Envelope
 from filterd.smtp.replies import Reply
@@ -49,7 +52,7 @@ async def batcher(encoder):
 def make(batcher):
     """An examiner with the given settings, and the records it writes."""
 
-    def examiner(mode="tag", *, encoder=batcher, **changes):
+    def examiner(mode="tag", *, encoder=batcher, learner=None, **changes):
         handling = {
             "policy": Policy(mode),
             "on_failure": "pass",
@@ -66,6 +69,7 @@ def make(batcher):
             Handling(**handling | changes),
             new_id=lambda: next(ids),
             now=lambda: NOW,
+            learner=lambda: learner,
         )
         return made, records
 
@@ -214,3 +218,40 @@ async def test_a_bug_in_stamping_is_our_trouble_and_not_the_senders(
     assert (outcome.reply and outcome.reply.code) == reply
     assert outcome.message == (SPAM if reply is None else None)
     assert record.failure == "error"
+
+
+def taught_learner():
+    """A learner by whose labels alone a lottery is surely spam."""
+    learner = SiteLearner()
+    for number in range(600):
+        raw, label = ((SPAM, "spam"), (HAM, "ham"))[number % 2]
+        reading = read(raw.replace(b"\r\n\r\n", b"\r\n\r\nnumber%d " % number))
+        clues = clues_of(Evidence(reading.head, reading.text))
+        learner.teach(Lesson(number, label, "ann", NOW.timestamp(), 0.5, clues))
+    return learner
+
+
+async def test_what_staff_taught_has_a_say_and_a_name_in_the_headers(make):
+    examiner, _ = make(learner=taught_learner())
+    outcome, _ = await examiner.examine(ENVELOPE, SPAM)
+    assert headers(outcome.message)["X-Spam-Status"].endswith("tests=FILTERD_BERT,FILTERD_SITE")
+
+
+async def test_in_cascade_the_model_is_spared_sure_spam_alone(make, batcher):
+    examiner, _ = make(cascade=True, learner=taught_learner())
+    outcome, record = await examiner.examine(ENVELOPE, SPAM)
+    found = headers(outcome.message)
+    assert found["X-Filterd-Verdict"].startswith("spam; ")
+    assert "X-Filterd-Sentiment" not in found
+    assert found["X-Spam-Status"].endswith("tests=FILTERD_SITE")
+    assert (record.scores, record.sentiment, record.embedding) == (None, None, None)
+    assert record.head is not None
+    outcome, record = await examiner.examine(ENVELOPE, HAM)
+    assert headers(outcome.message)["X-Filterd-Sentiment"].startswith("positive")
+    assert record.scores is not None
+
+
+async def test_without_cascade_the_model_sees_all(make):
+    examiner, _ = make(learner=taught_learner())
+    outcome, _ = await examiner.examine(ENVELOPE, SPAM)
+    assert "X-Filterd-Sentiment" in headers(outcome.message)

@@ -5,7 +5,14 @@ from hypothesis import strategies as st
 from lessons import both_kinds, evidence, lesson
 
 from filterd.learner.local import FULL_TRUST
-from filterd.learner.site import DECIDED_ODDS, NEAR_SECONDS, SiteLearner, build, clues_of
+from filterd.learner.site import (
+    DECIDED_ODDS,
+    NEAR_SECONDS,
+    SURE_AFTER,
+    SiteLearner,
+    build,
+    clues_of,
+)
 
 WATCH, MINUTE = clues_of(evidence(99, "watch")), clues_of(evidence(98, "minute"))
 LETTER = (
@@ -107,3 +114,26 @@ def test_who_corrects_what_only_the_bert_got_wrong_is_believed():
 
 def test_the_least_that_decides_is_above_the_usual_threshold():
     assert 1 / (1 + 2.718281828**-DECIDED_ODDS) > 0.99
+
+
+def long_taught():
+    """Enough labels to spare the BERT, by which watches are surely spam."""
+    return learner_of(both_kinds(SURE_AFTER // 2 + 1))
+
+
+def test_the_bert_is_spared_only_what_no_ham_ever_looked_like():
+    learner = long_taught()
+    found = learner.without_bert(WATCH, 0.0)
+    assert found.spam > 0.99
+    assert found.bert is None
+    assert learner.without_bert(MINUTE, 0.0) is None
+
+
+def test_before_there_are_hundreds_of_labels_it_is_always_asked():
+    assert learner_of(both_kinds(SURE_AFTER // 2 - 1)).without_bert(WATCH, 0.0) is None
+
+
+def test_a_ham_that_looked_like_spam_raises_the_bar():
+    lessons = both_kinds(SURE_AFTER // 2 + 1)
+    mistaken = lesson(9000, "watch", "ham", by="bob")
+    assert learner_of([*lessons, mistaken]).without_bert(WATCH, 0.0) is None
