@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from filterd.commands.parts import open_store
+from filterd.commands.parts import open_store, wait_for_record
 from filterd.commands.terminal import AsJson, Config, print_json, say, who
 from filterd.settings import load_settings
 
@@ -64,6 +64,7 @@ def label(
             if task is None:
                 known = ", ".join(one for several in tasks.values() for one in several)
                 raise typer.BadParameter(f"no label {value!r}; there are: {known}")
+            wait_for_record(database, target)
             row = add_label(database, target, task, value, by=name, source="cli")
     if as_json:
         print_json({"id": row.id, "message": row.message_id, "task": row.task, "label": row.label})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from filterd.policy import Policy
     from filterd.settings import Settings
     from filterd.store.database import Database
+
+SECONDS_TO_RECORD = 3.0
 
 # Imports stand inside the functions so that `filterd --help` does not wait for them.
 
@@ -30,6 +33,23 @@ def open_store(settings: Settings) -> Iterator[Database]:
         yield database
     finally:
         database.close()
+
+
+def wait_for_record(database: Database, message_id: str) -> None:
+    """Wait a moment for the record of a mail that has only just come, if its id says so.
+
+    Records are written within a second after the mail was answered.
+    """
+    from ulid import ULID
+
+    from filterd.store.messages import get
+
+    try:
+        came = ULID.from_str(message_id).timestamp
+    except ValueError:
+        return
+    while time.time() - came < SECONDS_TO_RECORD and get(database, message_id) is None:
+        time.sleep(0.1)
 
 
 def bundle_path(settings: Settings, version: str | None) -> Path:

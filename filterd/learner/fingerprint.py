@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 BITS = 256
 WORDS = BITS // 64
-# Shorter texts have too little to be told apart by.
-FEWEST_WORDS = 8
+# Shorter texts say too little to be one campaign.
+FEWEST_WORDS = 5
 # Bits in which near-duplicates may differ; for what this finds and what it misses see
 # docs/measurements.md.
 MOST_DISTANCE = 80

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from sqlalchemy import Connection, Row, Select
+    from sqlalchemy import ColumnElement, Connection, Row, Select
 
     from filterd.store.database import Database
 
@@ -192,6 +192,18 @@ def standing_in(connection: Connection, message_id: str) -> list[Label]:
         Labels.message_id == message_id, Labels.undoes.is_(None), not_undone, last_of_that_person
     )
     return [_to_label(row) for row in connection.execute(statement.order_by(Labels.id))]
+
+
+def label_stands(task: str | None = None) -> ColumnElement[bool]:
+    """Whether a label of the task, or any, stands on a message: for statements on Messages."""
+    undo = aliased(Labels)
+    of_task = () if task is None else (Labels.task == task,)
+    return exists().where(
+        Labels.message_id == Messages.id,
+        Labels.undoes.is_(None),
+        ~exists().where(undo.undoes == Labels.id),
+        *of_task,
+    )
 
 
 def still_standing(rows: Iterable[Label]) -> list[Label]:

@@ -9,6 +9,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from filterd.store.columns import storable
+from filterd.store.labels import label_stands
 from filterd.store.tables import ULID_LENGTH, Messages
 
 if TYPE_CHECKING:
@@ -101,6 +102,14 @@ def get(database: Database, message_id: str) -> MessageRecord | None:
 def recent(database: Database, limit: int) -> list[MessageRecord]:
     """The newest records, newest first. Raises StoreError."""
     return _read(database, _newest_first().limit(limit))
+
+
+def unlabelled(database: Database, task: str, since: datetime, limit: int) -> list[MessageRecord]:
+    """Judged records since then on which no label of the task stands, newest first. StoreError."""
+    statement = _newest_first().where(
+        Messages.received_at >= since, Messages.verdict.is_not(None), ~label_stands(task)
+    )
+    return _read(database, statement.limit(limit))
 
 
 def find(database: Database, query: str, limit: int = 20) -> list[MessageRecord]:

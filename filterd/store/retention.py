@@ -7,10 +7,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
 from sqlalchemy import and_, delete, exists, or_, select, update
-from sqlalchemy.orm import aliased
 
 from filterd.store.engine import sqlite_driver
 from filterd.store.faults import in_one_line
+from filterd.store.labels import label_stands
 from filterd.store.tables import Labels, Messages
 
 if TYPE_CHECKING:
@@ -65,22 +65,13 @@ def purge(
     )
     if store_text != "none":
         not_wanted = Messages.received_at < now - timedelta(days=days)
-        has_text = and_(has_text, not_wanted, ~_label_stands())
+        has_text = and_(has_text, not_wanted, ~label_stands())
     texts = _in_steps(
         database, update(Messages).values(text=None, embedding=None, head=None), has_text
     )
     if gone or texts:
         _give_back_room(database)
     return Purged(messages=gone, texts=texts)
-
-
-def _label_stands() -> ColumnElement[bool]:
-    undo = aliased(Labels)
-    return exists().where(
-        Labels.message_id == Messages.id,
-        Labels.undoes.is_(None),
-        ~exists().where(undo.undoes == Labels.id),
-    )
 
 
 def _give_back_room(database: Database) -> None:
