@@ -17,6 +17,7 @@ from filterd.learner.site import clues_of
 from filterd.pipeline import judge, read
 from filterd.policy import Policy
 from trainer.corpora import SPAM
+from trainer.curves import calibration_error, reliability
 from trainer.evaluate import logistic_average, spam_figures
 from trainer.feedback import Feedback
 from trainer.lessons import Lessons
@@ -116,8 +117,10 @@ def summarize(score: Score, bundle: Bundle, seconds: float) -> dict[str, Any]:
     """
     threshold = bundle.threshold(SPAM)
     is_spam = np.frombuffer(score.is_spam, dtype=np.bool_)
-    found = spam_figures(np.array(score.spam), is_spam, threshold)
+    scores = np.array(score.spam)
+    found = spam_figures(scores, is_spam, threshold)
     ham, spam = found["ham"], found["spam"]
+    calibration = calibration_error(reliability(scores, is_spam))
     average = logistic_average(found["false_positives"], ham, found["false_negatives"], spam)
     return {
         "messages": ham + spam,
@@ -127,6 +130,7 @@ def summarize(score: Score, bundle: Bundle, seconds: float) -> dict[str, Any]:
         "threshold": threshold,
         **{name: found[key] for name, key in SUMMARY.items()},
         "lam_percent": None if average is None else round(average, 4),
+        "calibration_error": None if calibration is None else round(calibration, 4),
         "seconds": round(seconds, 3),
         "messages_per_second": round((ham + spam) / seconds, 1),
     }

@@ -46,6 +46,7 @@ REPLAY_ROWS = {
     "spam": "spam",
     "one_minus_roca_percent": "1-ROCA%",
     "lam_percent": "lam%",
+    "calibration_error": "calibration error",
     "recall_at_0.1_percent_fpr": "recall at 0.1% FPR",
     "accuracy": "accuracy",
     "false_positives": "ham flagged (FP)",

@@ -41,7 +41,7 @@ _KIND_BITS, _KIND_MASK = np.uint32(2), np.uint32(3)
 # of the mail changes.
 _VERDICTS = (b"x-spam", b"x-filterd", b"x-virus", b"x-bogosity", b"x-rspamd", b"x-dspam")
 _GRAM_PRIME = np.uint32(2654435761)  # of Knuth's multiplicative hashing
-_FIELD = re.compile(rb"^(?![ \t])([^:\n]{0,40})[^:\n]*:", re.MULTILINE)
+_FIELD = re.compile(rb"^(?![ \t])([^:\n]{0,40}+)[^:\n]*+:", re.MULTILINE)
 _LINKS = re.compile(r"^links: (.*)$", re.MULTILINE)
 _SENDER = re.compile(r"^from: (.*)$", re.MULTILINE)
 
