@@ -28,11 +28,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sqlalchemy import insert
 
+from filterd.learner.explain import reasons
 from filterd.learner.features import Evidence, head_of, pack
 from filterd.learner.fingerprint import MOST_DISTANCE, fingerprint
 from filterd.learner.site import Lesson, SiteLearner, build, clues_of
 from filterd.mail.render import render
+from filterd.model.bundle import SHIPPED
 from filterd.model.encoder import open_encoder
+from filterd.model.explain import explain
 from filterd.pipeline import judge, read
 from filterd.policy import Policy
 from filterd.store.database import open_database
@@ -79,6 +82,14 @@ def cost() -> None:
     }
     for what, work in steps.items():
         sys.stdout.write(f"{what:28} {cpu_ms(work) / len(raws):.3f} ms\n")
+    encoder = open_encoder(SHIPPED)
+    whys = []
+    for each in found:
+        started = time.process_time()
+        explain(encoder, each.text)
+        reasons(learner.model, each, 12)
+        whys.append((time.process_time() - started) * 1000)
+    sys.stdout.write(f"{'why':28} {median(whys):.0f} ms, at most {max(whys):.0f} ms\n")
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/site.db"
         fill(url, found)
