@@ -70,6 +70,4 @@ def refusal(role: Role, action: str) -> str:
     """What someone is told who may not."""
     needed = NEEDED[action].name.lower()
     have = "no role here" if role is Role.NOBODY else f"the role {role.name.lower()}"
-    return (
-        f"Sorry, `{action}` needs the role {needed} and you have {have}. An admin can change that."
-    )
+    return f"Sorry, `{action}` needs the role {needed}; you have {have}. An admin can change that."

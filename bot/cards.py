@@ -82,11 +82,10 @@ class MailCard:
 
 def mail_blocks(mail: MailCard) -> list[Block]:
     """The card, as it is posted and, after each click, put in place of what was there."""
+    sender = in_one_line(mail.sender, MOST_SENDER)
     blocks: list[Block] = [
         HeaderBlock(text=in_one_line(mail.subject, MOST_SUBJECT) or NO_SUBJECT),
-        ContextBlock(
-            elements=[_plain(f"from {in_one_line(mail.sender, MOST_SENDER)}"), _when(mail)]
-        ),
+        ContextBlock(elements=[_plain(f"from {sender}"), _when(mail)]),
         SectionBlock(text=MarkdownTextObject(text=_verdict(mail))),
     ]
     excerpt = harmless(mail.excerpt or "", MOST_EXCERPT)

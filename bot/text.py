@@ -1,7 +1,7 @@
 """Text that came by mail, made harmless for Slack.
 
-Slack gives meaning to `<!channel>`, `<@U123>` and `&`, and makes links of what looks like one. Mail text
-goes into plain-text objects, where none of it means anything; this is the second fence.
+Slack gives meaning to `<!channel>`, `<@U123>` and `&`, and makes links of what looks like one. Mail
+text goes into plain-text objects, where none of it means anything; this is the second fence.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def shortened(text: str, most: int) -> str:
 
 
 def escaped(text: str) -> str:
-    """For mrkdwn objects: Slack's three characters, https://docs.slack.dev/messaging/formatting-message-text"""
+    """For mrkdwn objects: the three characters that Slack's "Formatting message text" names."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
