@@ -19,9 +19,11 @@ from filterd.settings import load_settings
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from filterd.why import Why
+    from filterd.store.messages import MessageRecord
+    from filterd.why import LabelledMail, Why
 
 SHOWN_PARTS = 6
+SHOWN_ODDS = 0.05  # less is shown as 0.0
 SHOWN_CHARACTERS = 70
 BAR = 8  # characters
 FEWEST_ODDS = 1.0  # that a whole bar stands for
@@ -80,15 +82,20 @@ def _show(found: Why) -> None:
         for part in found.parts[:SHOWN_PARTS]
     ]
     out.print(_table("the model, by the parts of the text", parts))
-    if found.reasons:
-        reasons = [(escape(_shortened(each.what)), each.odds) for each in found.reasons]
-        out.print(_table("what staff taught", reasons))
+    reasons = [each for each in found.reasons if abs(each.odds) >= SHOWN_ODDS]
+    if reasons:
+        rows = [(escape(_shortened(each.what)), each.odds) for each in reasons]
+        out.print(_table("what staff taught", rows))
     if found.near is not None:
-        near = found.near
-        say(
-            f"like {near.id} “{_shortened(near.subject)}” ({100 * near.similarity:.0f}% alike): "
-            f"{near.label}, said {near.by} on {near.at[:10]}"
-        )
+        say(_resembled(found.near, found.recorded))
+
+
+def _resembled(near: LabelledMail, recorded: MessageRecord | None) -> str:
+    said = f"{near.label}, said {near.by} on {near.at[:10]}"
+    if recorded is not None and near.id == recorded.id:
+        return f"it is labelled: {said}"
+    alike = f"{100 * near.similarity:.0f}% alike"
+    return f"like {near.id} “{_shortened(near.subject)}” ({alike}): {said}"
 
 
 def _table(title: str, rows: Iterable[tuple[str, float]]) -> Table:

@@ -176,3 +176,10 @@ def test_a_queue_of_nothing_says_so(site):
     shown = typed(site, "queue")
     assert shown.returncode == 0
     assert "nothing to ask about" in shown.stdout
+
+
+def test_why_of_the_labelled_mail_itself_says_who_labelled_it(daemon):
+    (first,) = send(daemon, [0])
+    number = header(first, "X-Filterd-Id")
+    label(daemon, number, "spam", "--by", "ann")
+    assert "it is labelled: spam, said ann on" in typed(daemon.folder, "why", number).stdout
