@@ -109,7 +109,8 @@ class SiteWatch:
 
     def _learn_more(self, added: list[Decided], mark: int) -> None:
         learner = self.learner
-        for lesson in lessons_of(self._database, added):
+        # All read before any is taught: what fails halfway is tried again, and none twice.
+        for lesson in list(lessons_of(self._database, added)):
             learner.teach(lesson)
         log.info("labels learnt", labels=learner.labels, new=len(added))
         if learner.suspect is not None or learner.labels > MOST_LESSONS:

@@ -22,7 +22,9 @@ SECRET = "the merger with Initech"
 def arrived(number, days, **changes):
     embedding = np.ones(4, np.float32)
     received_at = MORNING - timedelta(days=days)
-    return make_record(number, received_at=received_at, embedding=embedding, **changes)
+    return make_record(
+        number, received_at=received_at, embedding=embedding, head=b"head", **changes
+    )
 
 
 def purge_now(database, store_text="all"):
@@ -68,9 +70,9 @@ def test_texts_are_kept_as_store_text_says(mail, store_text, texts):
     assert check(mail) == []
 
 
-def test_the_embedding_goes_with_the_text(mail):
+def test_embedding_and_head_go_with_the_text(mail):
     purge_now(mail, "none")
-    assert all(record.embedding is None for record in recent(mail, 100))
+    assert all(record.embedding is record.head is None for record in recent(mail, 100))
 
 
 def test_a_short_retention_shortens_the_time_to_label(database):

@@ -18,7 +18,7 @@ from filterd.store.changes import LabelWait, change_mark
 from filterd.store.labels import add_label, undo_label
 from filterd.store.lessons import decided_labels, labelled_mails, new_lessons
 from filterd.store.messages import write_batch
-from filterd.teaching import SiteWatch, open_learner
+from filterd.teaching import SiteWatch, lessons_of, open_learner
 
 pytest_plugins = ("store_fixtures",)
 
@@ -230,3 +230,24 @@ def test_a_database_that_fails_is_said_once_and_then_learnt_from(mail, monkeypat
     assert learnt.wait(PATIENCE)
     watch.close()
     assert watch.learner.labels == 1
+
+
+def test_labels_that_could_not_all_be_read_are_not_learnt_twice(mail, monkeypatch):
+    say(mail, 1, "spam")
+    watch = SiteWatch(mail)
+    watch.look()
+    say(mail, 2, "ham")
+    say(mail, 3, "spam")
+
+    def broken(database, decided):
+        yield from list(lessons_of(database, decided))[:1]
+        raise StoreError("gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("filterd.teaching.lessons_of", broken)
+        with pytest.raises(StoreError):
+            watch.look()
+    assert watch.learner.labels == 1
+    watch.look()
+    assert watch.learner.labels == 3
+    assert opinions(watch.learner) == opinions(open_learner(mail))
