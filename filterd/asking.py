@@ -68,6 +68,7 @@ def _candidate(record: MessageRecord, learner: SiteLearner, now: datetime) -> Ca
         return None
     bert = record.scores[SPAM_TASK]["spam"]
     clues = clues_of(Evidence(head, record.text, record.helo, record.client_address))
-    opinion = learner.judge(bert, clues, now.timestamp())
+    threshold = record.threshold or 0.5
+    opinion = learner.judge(bert, clues, now.timestamp(), threshold)
     similarity = 0.0 if opinion.near is None else opinion.near.similarity
-    return Candidate(record.id, opinion.spam, bert, record.threshold or 0.5, similarity)
+    return Candidate(record.id, opinion.spam, bert, threshold, similarity)

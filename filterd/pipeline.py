@@ -102,15 +102,16 @@ def conclude(
         task.name: dict(zip(task.labels, scores.tasks[task.name], strict=True))
         for task in bundle.tasks
     }
-    opinion = _opinion(reading, named[SPAM_TASK]["spam"], learner, origin)
+    shipped = bundle.threshold(SPAM_TASK)
+    threshold = policy.threshold(shipped)
+    opinion = _opinion(reading, named[SPAM_TASK]["spam"], threshold, learner, origin)
     spam = opinion.spam
     sentiment, sentiment_score = max(named[SENTIMENT_TASK].items(), key=lambda item: item[1])
-    shipped = bundle.threshold(SPAM_TASK)
     return Judgement(
         verdict=policy.verdict(spam, shipped),
         spam=spam,
         opinion=opinion,
-        threshold=policy.threshold(shipped),
+        threshold=threshold,
         sentiment=sentiment,
         sentiment_score=sentiment_score,
         scores=named,
@@ -155,11 +156,13 @@ def conclude_early(
     )
 
 
-def _opinion(reading: Reading, bert: float, learner: SiteLearner | None, origin: Origin) -> Opinion:
+def _opinion(
+    reading: Reading, bert: float, threshold: float, learner: SiteLearner | None, origin: Origin
+) -> Opinion:
     if learner is None or not learner.labels:
         return Opinion(bert, bert)
     evidence = Evidence(reading.head, reading.text, origin.helo, origin.client_address)
-    return learner.judge(bert, clues_of(evidence), origin.at)
+    return learner.judge(bert, clues_of(evidence), origin.at, threshold)
 
 
 def judge(

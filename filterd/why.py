@@ -150,7 +150,7 @@ def _why(reading: Reading, origin: Origin, judges: Judges) -> Why:
     for_bert, for_site = opinion.voices
     by_bert = judged.scores[SPAM_TASK]["spam"]
     bert, site = for_bert * log_odds(by_bert), for_site * opinion.margin
-    near = 0.0 if opinion.near is None else near_odds(bert + site, opinion.near)
+    near = 0.0 if opinion.near is None else near_odds(bert + site, opinion.near, judged.threshold)
     evidence = Evidence(reading.head, reading.text, origin.helo, origin.client_address)
     return Why(
         judged=judged,

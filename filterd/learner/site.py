@@ -26,7 +26,7 @@ NEAR_SECONDS = 90 * 86_400.0
 NEAR_ODDS = 6.0
 # The BERT may be spared from so many labels on.
 SURE_AFTER, SURE_AFTER_OF_EACH = 500, 100
-# So near, it decides: at least these odds, 0.9975, whatever the BERT says.
+# So near, it decides: at least these odds, 0.9975, and clear of the threshold.
 DECIDES_WITHIN, DECIDED_ODDS = 64, 6.0
 
 
@@ -94,8 +94,10 @@ class SiteLearner:
         """The linear model; not to be changed."""
         return self._model
 
-    def judge(self, bert: float, clues: Clues, now: float) -> Opinion:
+    def judge(self, bert: float, clues: Clues, now: float, threshold: float = 0.99) -> Opinion:
         """The opinion on a mail that the BERT gives `bert` (0..1); `now` as in `Lesson.at`.
+
+        What a labelled mail decides is clear of `threshold`, the site's for spam.
 
         Without labels `spam` is `bert` to the last bit.
         """
@@ -107,7 +109,7 @@ class SiteLearner:
         margin = self._model.margin(clues.features)
         odds = self._model.odds(log_odds(bert), margin)
         if near is not None:
-            odds = _with_near(odds, near)
+            odds += near_odds(odds, near, threshold)
         return Opinion(probability(odds), bert, margin, self._model.voices, near)
 
     def without_bert(self, clues: Clues, now: float) -> Opinion | None:
@@ -179,14 +181,11 @@ def _stands_alone(
     return against > DISTRUSTED_SHARE * len(theirs)
 
 
-def near_odds(odds: float, near: Near) -> float:
+def near_odds(odds: float, near: Near, threshold: float) -> float:
     """What a labelled mail so near adds to these log odds."""
-    return _with_near(odds, near) - odds
-
-
-def _with_near(odds: float, near: Near) -> float:
     towards = 1.0 if near.label == "spam" else -1.0
-    odds += towards * NEAR_ODDS * near.similarity
+    joined = odds + towards * NEAR_ODDS * near.similarity
     if near.distance <= DECIDES_WITHIN:
-        odds = towards * max(towards * odds, DECIDED_ODDS)
-    return odds
+        least = max(DECIDED_ODDS, towards * log_odds(threshold) + 1.0)
+        joined = towards * max(towards * joined, least)
+    return joined - odds

@@ -1,5 +1,6 @@
 """What a site's labels make of the BERT's word, and that bad ones do not stay."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lessons import both_kinds, evidence, lesson
@@ -137,3 +138,12 @@ def test_a_ham_that_looked_like_spam_raises_the_bar():
     lessons = both_kinds(SURE_AFTER // 2 + 1)
     mistaken = lesson(9000, "watch", "ham", by="bob")
     assert learner_of([*lessons, mistaken]).without_bert(WATCH, 0.0) is None
+
+
+@pytest.mark.parametrize("threshold", [0.0001, 0.5, 0.99, 0.9999, 1 - 1e-9])
+def test_a_labelled_mail_decides_whatever_the_sites_threshold_is(threshold):
+    clues = clues_of(evidence(1, "watch"))
+    spam = learner_of([lesson(1, "watch", "spam", bert=0.001)])
+    assert spam.judge(0.001, clues, 0.0, threshold).spam > threshold
+    ham = learner_of([lesson(1, "watch", "ham", bert=0.999)])
+    assert ham.judge(0.999, clues, 0.0, threshold).spam < threshold
