@@ -234,7 +234,8 @@ def taught_learner():
 async def test_what_staff_taught_has_a_say_and_a_name_in_the_headers(make):
     examiner, _ = make(learner=taught_learner())
     outcome, _ = await examiner.examine(ENVELOPE, SPAM)
-    assert headers(outcome.message)["X-Spam-Status"].endswith("tests=FILTERD_BERT,FILTERD_SITE")
+    status = headers(outcome.message)["X-Spam-Status"]
+    assert status.endswith("tests=FILTERD_BERT,FILTERD_SITE,FILTERD_NEAR")
 
 
 async def test_in_cascade_the_model_is_spared_sure_spam_alone(make, batcher):
@@ -243,7 +244,7 @@ async def test_in_cascade_the_model_is_spared_sure_spam_alone(make, batcher):
     found = headers(outcome.message)
     assert found["X-Filterd-Verdict"].startswith("spam; ")
     assert "X-Filterd-Sentiment" not in found
-    assert found["X-Spam-Status"].endswith("tests=FILTERD_SITE")
+    assert found["X-Spam-Status"].endswith("tests=FILTERD_SITE,FILTERD_NEAR")
     assert (record.scores, record.sentiment, record.embedding) == (None, None, None)
     assert record.head is not None
     outcome, record = await examiner.examine(ENVELOPE, HAM)

@@ -140,7 +140,7 @@ def test_a_ham_that_looked_like_spam_raises_the_bar():
     assert learner_of([*lessons, mistaken]).without_bert(WATCH, 0.0) is None
 
 
-@pytest.mark.parametrize("threshold", [0.0001, 0.5, 0.99, 0.9999, 1 - 1e-9])
+@pytest.mark.parametrize("threshold", [0.0001, 0.5, 0.99, 0.9999])
 def test_a_labelled_mail_decides_whatever_the_sites_threshold_is(threshold):
     clues = clues_of(evidence(1, "watch"))
     spam = learner_of([lesson(1, "watch", "spam", bert=0.001)])
