@@ -5,6 +5,7 @@ A database that is slow, locked or gone costs records at the worst, never mail a
 
 from __future__ import annotations
 
+import contextvars
 import threading
 import time
 from collections import deque
@@ -58,7 +59,9 @@ class Recorder:
         self._full_batch = threading.Event()
         self._closing = threading.Event()
         self._deadline = float("inf")
-        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+        # Its log lines name the worker, which is in the context of whoever makes it.
+        run = contextvars.copy_context().run
+        self._thread = threading.Thread(target=run, args=[self._run], name="recorder", daemon=True)
         self._thread.start()
 
     @property
