@@ -7,6 +7,7 @@ label that is taken back leaves nothing behind. Design section 8.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from filterd.learner.features import Features, features
@@ -83,7 +84,6 @@ class SiteLearner:
         self.distrusted = distrusted
         self.suspect: str | None = None
         self.labels = 0
-        self.last_label = 0
         self._model = LocalModel()
         self._texts = LabelledTexts()
         self._labellers = Labellers()
@@ -97,13 +97,9 @@ class SiteLearner:
     def judge(self, bert: float, clues: Clues, now: float, threshold: float = 0.99) -> Opinion:
         """The opinion on a mail that the BERT gives `bert` (0..1); `now` as in `Lesson.at`.
 
-        What a labelled mail decides is clear of `threshold`, the site's for spam.
-
-        Without labels `spam` is `bert` to the last bit.
+        What a labelled mail decides is clear of `threshold`, the site's for spam. Without labels `spam` is `bert` to the last bit.
         """
-        near = None
-        if clues.fingerprint is not None:
-            near = self._texts.nearest(clues.fingerprint, now - NEAR_SECONDS)
+        near = self._near(clues, now)
         if near is None and not self._model.trust:
             return Opinion(bert, bert)
         margin = self._model.margin(clues.features)
@@ -124,18 +120,15 @@ class SiteLearner:
         margin = self._model.margin(clues.features)
         if margin <= self._highest_ham:
             return None
-        near = None
-        if clues.fingerprint is not None:
-            near = self._texts.nearest(clues.fingerprint, now - NEAR_SECONDS)
-        odds = max(self._model.odds(0.0, margin), DECIDED_ODDS)
+        near = self._near(clues, now)
         if near is not None and near.label == "ham":
             return None
+        odds = max(self._model.odds(0.0, margin), DECIDED_ODDS)
         return Opinion(probability(odds), None, margin, self._model.voices, near)
 
     def teach(self, lesson: Lesson) -> None:
         """Take a label. The next mail is judged by it."""
         self.labels += 1
-        self.last_label = lesson.label_id
         if lesson.by in self.distrusted:
             return
         margin = self._model.teach(log_odds(lesson.bert), lesson.clues.features, lesson.label)
@@ -146,6 +139,11 @@ class SiteLearner:
         found = lesson.clues.fingerprint
         if found is not None:
             self._texts.add(found, lesson.label, lesson.label_id, lesson.at)
+
+    def _near(self, clues: Clues, now: float) -> Near | None:
+        if clues.fingerprint is None:
+            return None
+        return self._texts.nearest(clues.fingerprint, now - NEAR_SECONDS)
 
 
 def build(lessons: Callable[[], Iterable[Lesson]]) -> SiteLearner:
@@ -171,14 +169,16 @@ def _stands_alone(
 ) -> bool:
     """Whether the suspect's labels among the first `count` contradict what the others taught."""
     others = LocalModel()
-    theirs = []
-    for _, lesson in zip(range(count), lessons(), strict=False):
-        if lesson.by == suspect:
-            theirs.append(lesson)
-        elif lesson.by not in distrusted:
+    for lesson in islice(lessons(), count):
+        if lesson.by != suspect and lesson.by not in distrusted:
             others.teach(log_odds(lesson.bert), lesson.clues.features, lesson.label)
-    against = sum(contradicts(others.margin(one.clues.features), one.label) for one in theirs)
-    return against > DISTRUSTED_SHARE * len(theirs)
+    # Read again rather than kept: ten thousand lessons are a quarter of a gigabyte.
+    theirs = against = 0
+    for lesson in islice(lessons(), count):
+        if lesson.by == suspect:
+            theirs += 1
+            against += contradicts(others.margin(lesson.clues.features), lesson.label)
+    return against > DISTRUSTED_SHARE * theirs
 
 
 def near_odds(odds: float, near: Near, threshold: float) -> float:
