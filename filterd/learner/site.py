@@ -97,7 +97,8 @@ class SiteLearner:
     def judge(self, bert: float, clues: Clues, now: float, threshold: float = 0.99) -> Opinion:
         """The opinion on a mail that the BERT gives `bert` (0..1); `now` as in `Lesson.at`.
 
-        What a labelled mail decides is clear of `threshold`, the site's for spam. Without labels `spam` is `bert` to the last bit.
+        What a labelled mail decides is clear of `threshold`, the site's for spam. Without labels
+        `spam` is `bert` to the last bit.
         """
         near = self._near(clues, now)
         if near is None and not self._model.trust:
