@@ -20,6 +20,7 @@ from filterd.mail.render import render
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from filterd.learner.site import Clues
     from filterd.model.bundle import Bundle
     from filterd.model.encoder import Encoder, Scores
     from filterd.policy import Policy, Verdict
@@ -136,8 +137,7 @@ def conclude_early(
     `bundle` is the one that is spared: its threshold counts.
     """
     started = time.perf_counter()
-    evidence = Evidence(reading.head, reading.text, origin.helo, origin.client_address)
-    opinion = learner.without_bert(clues_of(evidence), origin.at)
+    opinion = learner.without_bert(_clues(reading, origin), origin.at)
     shipped = bundle.threshold(SPAM_TASK)
     if opinion is None or opinion.spam < policy.threshold(shipped):
         return None
@@ -161,8 +161,11 @@ def _opinion(
 ) -> Opinion:
     if learner is None or not learner.labels:
         return Opinion(bert, bert)
-    evidence = Evidence(reading.head, reading.text, origin.helo, origin.client_address)
-    return learner.judge(bert, clues_of(evidence), origin.at, threshold)
+    return learner.judge(bert, _clues(reading, origin), origin.at, threshold)
+
+
+def _clues(reading: Reading, origin: Origin) -> Clues:
+    return clues_of(Evidence(reading.head, reading.text, origin.helo, origin.client_address))
 
 
 def judge(

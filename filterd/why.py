@@ -27,7 +27,7 @@ MOST_REASONS = 12
 
 
 @dataclass(frozen=True, slots=True)
-class LabelledMail:
+class Resembled:
     """The labelled mail that a mail resembles: `similarity` is 1 for the same words."""
 
     id: str
@@ -59,7 +59,7 @@ class Why:
     voices: Voices
     parts: list[Part]
     reasons: list[Reason]
-    near: LabelledMail | None
+    near: Resembled | None
     labels: int
     recorded: MessageRecord | None = None
 
@@ -167,13 +167,13 @@ def _why(reading: Reading, origin: Origin, judges: Judges) -> Why:
     )
 
 
-def _labelled(judged: Judgement, database: Database) -> LabelledMail | None:
+def _labelled(judged: Judgement, database: Database) -> Resembled | None:
     near = judged.opinion.near
     label = None if near is None else get_label(database, near.label_id)
     if near is None or label is None:
         return None
     record = get(database, label.message_id)
-    return LabelledMail(
+    return Resembled(
         label.message_id,
         "" if record is None else record.subject,
         label.label,

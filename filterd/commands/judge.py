@@ -123,7 +123,7 @@ def _print_table(results: Iterable[Result]) -> int:
                 escape(printable(path)),
                 "spam",
                 f"{judged.spam:.4f}",
-                escape(str(judged.sentiment)),
+                escape(judged.sentiment or ""),
             )
     if table.row_count:
         out.print(table)

@@ -32,8 +32,8 @@ def queue(
     """The mails whose label would teach most, and why each is asked about.
 
     Near the threshold, model and labels at odds, unlike all labelled mail, and a fifth by chance:
-    nobody chose those, so what they turn out to be is the site's true error. Label them with
-    `filterd label ID LABEL`.
+    nobody chose those, so the share of either verdict's that turns out wrong is its true error.
+    Label them with `filterd label ID LABEL`.
     """
     from filterd.asking import questions
     from filterd.teaching import open_learner

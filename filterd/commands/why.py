@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from filterd.store.messages import MessageRecord
-    from filterd.why import LabelledMail, Why
+    from filterd.why import Resembled, Why
 
 SHOWN_PARTS = 6
 SHOWN_ODDS = 0.05  # less is shown as 0.0
@@ -90,7 +90,7 @@ def _show(found: Why) -> None:
         say(_resembled(found.near, found.recorded))
 
 
-def _resembled(near: LabelledMail, recorded: MessageRecord | None) -> str:
+def _resembled(near: Resembled, recorded: MessageRecord | None) -> str:
     said = f"{near.label}, said {near.by} on {near.at[:10]}"
     if recorded is not None and near.id == recorded.id:
         return f"it is labelled: {said}"

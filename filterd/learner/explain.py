@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from filterd.learner.features import bucket_of, features, grams, marks, word_names, words
 from filterd.learner.local import scaled
 
@@ -19,7 +17,6 @@ if TYPE_CHECKING:
     from filterd.learner.features import Evidence
     from filterd.learner.local import LocalModel
 
-GRAM = 4  # bytes
 TEXT_NAME = "how the text is written"
 HEADER_NAME = "how {name} is written"
 
@@ -66,14 +63,13 @@ def _named(evidence: Evidence) -> Iterator[tuple[int, str]]:
 
 def _lines(head: bytes, count: int) -> list[str]:
     """For each byte sequence, the header field in which it begins, or the text."""
-    names = np.empty(max(count, 0), dtype=object)
-    place, name, in_header = 0, TEXT_NAME, True
+    names: list[str] = []
+    name, in_header = TEXT_NAME, True
     for line in head.split(b"\n"):
         if in_header and not line.strip(b"\r"):
             in_header, name = False, TEXT_NAME
         elif in_header and line[:1] not in (b" ", b"\t") and b":" in line:
             field = line.partition(b":")[0].decode("ascii", "replace").strip()[:40]
             name = HEADER_NAME.format(name=field)
-        names[place : place + len(line) + 1] = name
-        place += len(line) + 1
-    return list(names)
+        names += [name] * (len(line) + 1)
+    return names[:count]

@@ -2,7 +2,7 @@
 
 Three kinds: sequences of four bytes of the head of the raw message, words and word pairs of the
 rendered text, and marks (the order of header fields, the sender's and the links' hosts, the
-client's network). Bytes and words are hashed by array operations: some 0.2 ms a mail in all.
+client's network). Bytes and words are hashed by array operations: some 0.1 ms a mail in all.
 """
 
 from __future__ import annotations

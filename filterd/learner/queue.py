@@ -31,7 +31,7 @@ SHARES: dict[Reason, float] = {"doubtful": 0.4, "disputed": 0.3, "new": 0.1, "ra
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An unlabelled mail: what it got, and from whom. Probabilities 0..1.
+    """An unlabelled mail and what it got. Probabilities 0..1.
 
     `similarity` is that to the nearest labelled mail, 0 if there is none near.
     """

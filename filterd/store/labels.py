@@ -177,21 +177,8 @@ def decide(labels: Iterable[Label]) -> dict[str, EffectiveLabel]:
 
 def standing_in(connection: Connection, message_id: str) -> list[Label]:
     """As `standing`, within a transaction."""
-    later = aliased(Labels)
-    undo, undo_of_later = aliased(Labels), aliased(Labels)
-    not_undone = ~exists().where(undo.undoes == Labels.id)
-    last_of_that_person = ~exists().where(
-        later.message_id == Labels.message_id,
-        later.task == Labels.task,
-        later.by == Labels.by,
-        later.id > Labels.id,
-        later.undoes.is_(None),
-        ~exists().where(undo_of_later.undoes == later.id),
-    )
-    statement = select_labels().where(
-        Labels.message_id == message_id, Labels.undoes.is_(None), not_undone, last_of_that_person
-    )
-    return [_to_label(row) for row in connection.execute(statement.order_by(Labels.id))]
+    statement = select_labels().where(Labels.message_id == message_id).order_by(Labels.id)
+    return still_standing(_to_label(row) for row in connection.execute(statement))
 
 
 def label_stands(task: str | None = None) -> ColumnElement[bool]:
@@ -207,10 +194,11 @@ def label_stands(task: str | None = None) -> ColumnElement[bool]:
 
 
 def still_standing(rows: Iterable[Label]) -> list[Label]:
-    """Of all rows of one message and task, oldest first, those that stand: one for each person."""
+    """Of all rows of one message, oldest first, those that stand: one for each person and task."""
     rows = list(rows)
     undone = {row.undoes for row in rows}
-    last = {row.by: row for row in rows if row.undoes is None and row.id not in undone}
+    given = [row for row in rows if row.undoes is None and row.id not in undone]
+    last = {(row.task, row.by): row for row in given}
     return sorted(last.values(), key=lambda row: row.id)
 
 

@@ -42,8 +42,7 @@ class Decided:
 
 @dataclass(frozen=True, slots=True)
 class LabelledMail:
-    """A decided label and its mail; `scores` are the BERT's own,
-    None if it was spared.
+    """A decided label and its mail; `scores` are the BERT's own, None if it was spared.
 
     `head` is deflated. Columns of `messages` say what the others are.
     """
