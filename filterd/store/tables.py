@@ -10,12 +10,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import JSON, BigInteger, Double, ForeignKey, Index, MetaData, String
+from sqlalchemy import JSON, BigInteger, Double, ForeignKey, Index, MetaData, String, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from filterd.store.columns import HalfVector, SafeText, UtcTime
 
 ULID_LENGTH = 26
+# Posts that Slack has not shown as they should be.
+PENDING = text("shown < wanted AND given_up IS NULL")
 
 
 class Base(DeclarativeBase):
@@ -194,3 +196,76 @@ class Leases(Base):
     taken_at: Mapped[datetime | None]
     renewed_at: Mapped[datetime | None] = mapped_column(comment="last sign of life of the holder")
     expires_at: Mapped[datetime | None] = mapped_column(comment="free for anyone after this")
+
+
+class Incidents(Base):
+    """What goes wrong for a while, as a process of the mail path saw it: from when until when."""
+
+    __tablename__ = "incidents"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(comment="next_hop or bundle")
+    source: Mapped[str] = mapped_column(comment="host and worker that saw it")
+    text: Mapped[str] = mapped_column(comment="what is wrong, a line; never content of mail")
+    began_at: Mapped[datetime]
+    seen_at: Mapped[datetime] = mapped_column(
+        index=True, comment="last said to go on; one not said for minutes died with its process"
+    )
+    ended_at: Mapped[datetime | None]
+
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+
+class Pauses(Base):
+    """What an admin has put on hold, and taken up again: the last row of each `what` counts."""
+
+    __tablename__ = "pauses"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    what: Mapped[str] = mapped_column(comment="cards or nights")
+    paused: Mapped[bool] = mapped_column(comment="put on hold, else taken up again")
+    by: Mapped[str] = mapped_column(comment="who: name for the CLI, user id for Slack")
+    at: Mapped[datetime]
+
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+
+class SlackPosts(Base):
+    """What the bot says in channels: written here first, said and changed when Slack takes it."""
+
+    __tablename__ = "slack_posts"
+
+    id: Mapped[int] = mapped_column(primary_key=True, comment="posts are said in this order")
+    key: Mapped[str] = mapped_column(
+        unique=True, comment="e.g. card:ID or digest:2026-11-26; nothing is said twice"
+    )
+    kind: Mapped[str] = mapped_column(comment="card, digest, alert or reply")
+    channel: Mapped[str] = mapped_column(comment="Slack channel id")
+    message_id: Mapped[str | None] = mapped_column(
+        String(ULID_LENGTH), index=True, comment="mail of a card; it may be gone by retention"
+    )
+    content: Mapped[dict[str, Any]] = mapped_column(
+        comment="what it is made of, but for what the database says of its mail when it is said"
+    )
+    answers: Mapped[str | None] = mapped_column(comment="key of the post whose thread it is in")
+    ts: Mapped[str | None] = mapped_column(comment="Slack's name for it; NULL until it is said")
+    wanted: Mapped[int] = mapped_column(comment="grows with each change of what it should show")
+    shown: Mapped[int] = mapped_column(comment="the last of them that Slack has taken; 0: none")
+    attempts: Mapped[int] = mapped_column(comment="begun since Slack last took one")
+    next_at: Mapped[datetime] = mapped_column(comment="not to be tried before")
+    created_at: Mapped[datetime] = mapped_column(index=True)
+    given_up: Mapped[str | None] = mapped_column(comment="why it will not be said; a line")
+
+    __table_args__ = (
+        Index("ix_slack_posts_pending", "next_at", sqlite_where=PENDING, postgresql_where=PENDING),
+        {"sqlite_autoincrement": True},
+    )
+
+
+class SlackEvents(Base):
+    """What Slack has delivered: it may deliver again, and to another replica. Kept for a day."""
+
+    __tablename__ = "slack_events"
+
+    key: Mapped[str] = mapped_column(primary_key=True, comment="Slack's own id of the event")
+    at: Mapped[datetime] = mapped_column(index=True)
