@@ -33,7 +33,7 @@ NEEDED: Mapping[str, Role] = {
     "models": Role.VIEWER,
     "label": Role.LABELLER,
     "undo own": Role.LABELLER,
-    "bulk": Role.TRUSTED,
+    "bulk label": Role.TRUSTED,
     "undo": Role.TRUSTED,
     "retrain": Role.ADMIN,
     "rollback": Role.ADMIN,
@@ -44,21 +44,23 @@ NEEDED: Mapping[str, Role] = {
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Slack ids -> the role that each gives: users (U…), user groups (S…), channels (C…)."""
+    """Slack ids -> the role that each gives: to a user (U…), to the members of a user group (S…)
+    or of a channel (C…).
+    """
 
     users: Mapping[str, Role] = field(default_factory=dict)
     groups: Mapping[str, Role] = field(default_factory=dict)
     channels: Mapping[str, Role] = field(default_factory=dict)
 
-    def role(self, user: str, groups: Iterable[str], channel: str | None) -> Role:
-        """The highest role of a person in a channel. One that is named himself has that role alone,
-        so that a person can be given less than his groups.
+    def role(self, user: str, groups: Iterable[str], channels: Iterable[str]) -> Role:
+        """The highest role of a person in these groups and channels. One that is named himself
+        has that role alone, so that a person can be given less than his groups.
         """
         if user in self.users:
             return self.users[user]
         by_group = (self.groups.get(group, Role.NOBODY) for group in groups)
-        by_channel = self.channels.get(channel or "", Role.NOBODY)
-        return max((by_channel, *by_group))
+        by_channel = (self.channels.get(channel, Role.NOBODY) for channel in channels)
+        return max((Role.NOBODY, *by_group, *by_channel))
 
 
 def may(role: Role, action: str) -> bool:

@@ -45,9 +45,10 @@ NO_SUBJECT = "(no subject)"
 
 @dataclass(frozen=True, slots=True)
 class GivenLabel:
-    """A label that stands: its row, what it says, the Slack user id (or name) and when."""
+    """A label that stands: its row, task and what it says, the Slack user id (or name) and when."""
 
     id: int
+    task: str
     label: str
     by: str
     at: datetime
@@ -58,7 +59,8 @@ class GivenLabel:
 class MailCard:
     """What a card shows of a mail. Probabilities 0..1; `excerpt` is None where the site shows none.
 
-    `asked` says in a line why the mail is asked about; `why` are reasons for the verdict.
+    `asked` says in a line why the mail is asked about; `why` are reasons for the verdict. What is
+    not `judged` has neither verdict nor score.
     """
 
     id: str
@@ -73,15 +75,20 @@ class MailCard:
     asked: str = ""
     why: tuple[str, ...] = ()
     labels: tuple[GivenLabel, ...] = ()
+    judged: bool = True
 
     @property
     def is_disputed(self) -> bool:
         """Whether people who labelled it differ."""
-        return len({each.label for each in self.labels}) > 1
+        said = {(each.task, each.label) for each in self.labels}
+        return len(said) > len({task for task, _ in said})
 
 
-def mail_blocks(mail: MailCard) -> list[Block]:
-    """The card, as it is posted and, after each click, put in place of what was there."""
+def mail_blocks(mail: MailCard, *, in_queue: bool = False) -> list[Block]:
+    """The card, as it is posted and, after each click, put in place of what was there.
+
+    `in_queue`: for someone who works through the queue; it leads to the next mail.
+    """
     sender = in_one_line(mail.sender, MOST_SENDER)
     blocks: list[Block] = [
         HeaderBlock(text=in_one_line(mail.subject, MOST_SUBJECT) or NO_SUBJECT),
@@ -97,13 +104,22 @@ def mail_blocks(mail: MailCard) -> list[Block]:
         blocks.append(ContextBlock(elements=[_plain(note) for note in notes]))
     blocks += _said(mail)
     blocks.append(_actions(mail))
+    if in_queue:
+        following = ButtonElement(text="Next mail", action_id="next", value=mail.id)
+        blocks.append(ActionsBlock(block_id=f"next:{mail.id}", elements=[following]))
     return blocks
+
+
+def gone_blocks() -> list[Block]:
+    """In the place of a card whose mail retention has removed."""
+    text = ":wastebasket: This mail is no longer kept (see `retention_days`)."
+    return [SectionBlock(text=MarkdownTextObject(text=text))]
 
 
 def mail_text(mail: MailCard) -> str:
     """The card in a line, for notifications and screen readers; may be used as mrkdwn."""
     subject = escaped(in_one_line(mail.subject, MOST_SUBJECT) or NO_SUBJECT)
-    return f"{WORDS[mail.verdict]}? {subject}"
+    return f"{WORDS[mail.verdict]}? {subject}" if mail.judged else subject
 
 
 def bar(share: float) -> str:
@@ -113,6 +129,8 @@ def bar(share: float) -> str:
 
 
 def _verdict(mail: MailCard) -> str:
+    if not mail.judged:
+        return ":grey_question: *Not judged*, delivered as it came"
     sign = ":no_entry:" if mail.verdict == "spam" else ":white_check_mark:"
     line = (
         f"{sign} *{WORDS[mail.verdict]}*  `{bar(mail.spam)}`  {100 * mail.spam:.1f}% "
@@ -166,6 +184,7 @@ def _actions(mail: MailCard) -> ActionsBlock:
                 action_id="more",
                 options=[
                     Option(text="Similar mails…", value=f"similar:{mail.id}"),
+                    Option(text="Mails of this sender…", value=f"sender:{mail.id}"),
                     Option(text="Details…", value=f"details:{mail.id}"),
                 ],
             ),
@@ -185,7 +204,7 @@ def queue_blocks(mails: Sequence[MailCard], left: int) -> list[Block]:
                 f"{100 * mail.spam:.1f}%  {in_one_line(mail.sender, 60)}: "
                 f"{in_one_line(mail.subject, 80) or NO_SUBJECT}"
             ),
-            accessory=ButtonElement(text="Open", action_id="open", value=mail.id),
+            accessory=ButtonElement(text="Open", action_id=f"open:{mail.id}", value=mail.id),
         )
         for mail in mails
     ]

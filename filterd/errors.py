@@ -29,6 +29,10 @@ class StoreError(FilterdError):
     exit_code = 74  # EX_IOERR
 
 
+class ImpossibleError(StoreError):
+    """What was asked of the store cannot be, and trying again cannot help; the text says why."""
+
+
 class MessageError(FilterdError):
     """A message file cannot be read."""
 

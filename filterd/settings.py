@@ -13,7 +13,7 @@ import re
 import socket
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -35,6 +35,8 @@ SEARCH_PATH = (Path("filterd.toml"), Path("/etc/filterd/filterd.toml"))
 FIXED_SETTINGS = ("listen", "workers", "metrics", "database")
 # Tables of the same file that belong to the other two processes.
 FOREIGN_TABLES = ("bot", "trainer")
+
+Table = TypeVar("Table", bound=BaseSettings)
 
 Networks = Annotated[
     tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...],
@@ -263,14 +265,26 @@ def load_settings(
     environment = os.environ if environment is None else environment
     path = find_settings_file(config, environment)
     values = _read_toml(path) if path else {}
-    _refuse_unknown(values, f"{path}: unknown setting")
-    _refuse_unknown(
-        _from_environment(environment), "unknown environment variable", environment=True
-    )
-    try:
-        return Settings(**values)
-    except ValidationError as error:
-        raise SettingsError(_first_error(error.errors()[0], path, environment)) from None
+    own = {key: value for key, value in values.items() if key not in FOREIGN_TABLES}
+    return _checked(Settings, own, path, environment)
+
+
+def load_table(
+    kind: type[Table],
+    table: str,
+    config: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Table:
+    """The settings of another process: `[table]` of the same file, and FILTERD_TABLE_… variables.
+
+    `kind` reads its own environment prefix. Raises SettingsError as `load_settings` does.
+    """
+    environment = os.environ if environment is None else environment
+    path = find_settings_file(config, environment)
+    values = _read_toml(path).get(table, {}) if path else {}
+    if not isinstance(values, dict):
+        raise SettingsError(f"{path}: '{table}' must be a table: write [{table}]")
+    return _checked(kind, values, path, environment)
 
 
 def _is_there(path: Path) -> bool:
@@ -292,39 +306,54 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path}: cannot read the settings file: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: not valid TOML: {error}") from None
-    return {key: value for key, value in values.items() if key not in FOREIGN_TABLES}
+    return values
 
 
-def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    foreign = tuple(f"{ENVIRONMENT_PREFIX}{table.upper()}_" for table in FOREIGN_TABLES)
+def _checked(
+    kind: type[Table], values: dict[str, Any], path: Path | None, environment: Mapping[str, str]
+) -> Table:
+    prefix = str(kind.model_config.get("env_prefix"))
+    _refuse_unknown(kind, values, f"{path}: unknown setting", "")
+    variables = _from_environment(environment, prefix)
+    _refuse_unknown(kind, variables, "unknown environment variable", prefix)
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        raise SettingsError(_first_error(error.errors()[0], path, environment, prefix)) from None
+
+
+def _from_environment(environment: Mapping[str, str], prefix: str) -> dict[str, str]:
+    foreign = {f"{ENVIRONMENT_PREFIX}{table.upper()}_" for table in FOREIGN_TABLES} - {prefix}
     return {
-        name.removeprefix(ENVIRONMENT_PREFIX).lower(): name
+        name.removeprefix(prefix).lower(): name
         for name in environment
-        if name.startswith(ENVIRONMENT_PREFIX)
+        if name.startswith(prefix)
         and name != CONFIG_VARIABLE
-        and not name.startswith(foreign)
+        and not name.startswith(tuple(foreign))
     }
 
 
-def _refuse_unknown(values: Mapping[str, Any], prefix: str, *, environment: bool = False) -> None:
+def _refuse_unknown(
+    kind: type[BaseSettings], values: Mapping[str, Any], what: str, prefix: str
+) -> None:
     for key in values:
-        if key in Settings.model_fields:
+        if key in kind.model_fields:
             continue
-        close = difflib.get_close_matches(key, Settings.model_fields, n=1)
-        hint = f" (did you mean {_spell(close[0], environment=environment)}?)" if close else ""
-        raise SettingsError(
-            f"{prefix} {_spell(key, environment=environment)}{hint}; "
-            "`filterd settings` lists them all"
-        )
+        close = difflib.get_close_matches(key, kind.model_fields, n=1)
+        hint = f" (did you mean {_spell(close[0], prefix)}?)" if close else ""
+        where = "`filterd settings` lists" if kind is Settings else "docs/settings.md has"
+        raise SettingsError(f"{what} {_spell(key, prefix)}{hint}; {where} them all")
 
 
-def _spell(key: str, *, environment: bool) -> str:
-    return f"{ENVIRONMENT_PREFIX}{key.upper()}" if environment else f"'{key}'"
+def _spell(key: str, prefix: str) -> str:
+    return f"{prefix}{key.upper()}" if prefix else f"'{key}'"
 
 
-def _first_error(error: ErrorDetails, path: Path | None, environment: Mapping[str, str]) -> str:
+def _first_error(
+    error: ErrorDetails, path: Path | None, environment: Mapping[str, str], prefix: str
+) -> str:
     key = str(error["loc"][0]) if error["loc"] else ""
-    variable = f"{ENVIRONMENT_PREFIX}{key.upper()}"
+    variable = f"{prefix}{key.upper()}"
     place = variable if variable in environment else f"{path}: '{key}'" if path else f"'{key}'"
     message = error["msg"].removeprefix("Value error, ")
     if not key:

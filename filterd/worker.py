@@ -18,6 +18,7 @@ import sys
 import time
 from contextlib import closing, suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -26,6 +27,7 @@ from ulid import ULID
 
 from filterd import metrics
 from filterd.errors import FilterdError, SettingsError
+from filterd.incidents import Incidents, probe_while_down
 from filterd.judging import Handling, MailExaminer
 from filterd.logs import configure_logs
 from filterd.model.batcher import Batcher
@@ -113,9 +115,14 @@ def handling(settings: Settings) -> Handling:
 class Worker:
     """The parts of one worker and their life: `run` until a signal ends it."""
 
-    def __init__(self, settings: Settings, database: Database) -> None:
+    def __init__(self, settings: Settings, database: Database, number: int = 0) -> None:
         self._settings = settings
-        self._watch = ChampionWatch(lambda: champion(database), settings.models)
+        self._incidents = Incidents(database, f"{socket.gethostname()} worker {number}")
+        self._watch = ChampionWatch(
+            lambda: champion(database),
+            settings.models,
+            tried=partial(self._incidents.tell, "bundle"),
+        )
         self._recorder = Recorder(database)
         self._site = SiteWatch(database, changed=_learnt)
         self._stop: asyncio.Future[bool] | None = None
@@ -137,7 +144,9 @@ class Worker:
             learner=lambda: self._site.learner,
         )
         options = next_hop_options(settings)
-        next_hop = open_next_hop(settings.next_hop, options)
+        next_hop = open_next_hop(
+            settings.next_hop, options, partial(self._incidents.tell, "next_hop")
+        )
         quarantine = open_next_hop(settings.quarantine, options) if settings.quarantine else None
         server = open_server(settings, examiner, next_hop, quarantine)
         stop = self._stop = asyncio.get_running_loop().create_future()
@@ -150,6 +159,7 @@ class Worker:
         background = [
             asyncio.create_task(self._watch.follow(batcher, swapped=_loaded), name="champion"),
             asyncio.create_task(self._publish_gauges(server), name="gauges"),
+            asyncio.create_task(probe_while_down(next_hop, self._incidents), name="probe"),
         ]
         channel.sendall(f"ready {encoder.bundle.version}\n".encode())
         log.info("ready", model=encoder.bundle.version, next_hop=settings.next_hop)
@@ -167,7 +177,10 @@ class Worker:
             await batcher.close()
             await examiner.close()
             await asyncio.to_thread(self._site.close)
-            await asyncio.to_thread(self._recorder.close)
+            # At once, since each may wait some seconds for a database that is away.
+            await asyncio.gather(
+                asyncio.to_thread(self._recorder.close), asyncio.to_thread(self._incidents.close)
+            )
             await next_hop.close()
             if quarantine is not None:
                 await quarantine.close()
@@ -223,7 +236,8 @@ def main() -> None:
         settings = _hear_settings(channel)
         configure_logs(settings, worker=arguments.number)
         with closing(open_database(settings.database)) as database:
-            uvloop.run(Worker(settings, database).run(sock, channel))
+            worker = Worker(settings, database, arguments.number)
+            uvloop.run(worker.run(sock, channel))
     except FilterdError as error:
         text = str(error)[:LONGEST_REPORT]
         with suppress(OSError):  # nobody is left to hear it

@@ -57,7 +57,8 @@ class ChampionWatch:
 
     `read` returns the champion's row or None; it is called off the event loop and may raise a
     FilterdError when the database cannot be reached. A promotion that failed is not tried again
-    until another row is written (promoting the same version again is one).
+    until another row is written (promoting the same version again is one). `tried` is told of each
+    champion that was tried, from any thread: why it cannot serve, or None.
     """
 
     def __init__(
@@ -67,8 +68,10 @@ class ChampionWatch:
         *,
         threads: int = 1,
         shipped: Path = SHIPPED,
+        tried: Callable[[str | None], None] = lambda _: None,
     ) -> None:
         self._read = read
+        self._told = tried
         self._models = models
         self._threads = threads
         self._shipped = shipped
@@ -129,12 +132,18 @@ class ChampionWatch:
     def _try(self, champion: Champion | None, *, serving: str) -> Encoder | None:
         """The champion's encoder; None, and a loud line, if it cannot serve and `serving` does."""
         try:
-            return self._load(champion)
+            encoder = self._load(champion)
         except FilterdError as error:
             log.error("champion_unusable", error=str(error), serving=serving)  # noqa: TRY400  # its one line says it all
-        except Exception:
+            self._told(str(error))
+        except Exception as error:
             # Out of memory, or a bug in a library: the mail goes on with the other bundle.
             log.exception("champion_unusable", serving=serving)
+            version = "the shipped bundle" if champion is None else champion.version
+            self._told(f"{version} could not be loaded: {type(error).__name__}")
+        else:
+            self._told(None)
+            return encoder
         return None
 
     def _load(self, champion: Champion | None) -> Encoder:

@@ -62,6 +62,10 @@ class MaildirNextHop:
             self._was_made = True
         return Capabilities(size=None, names=OFFERED)
 
+    async def probe(self) -> None:
+        """As `capabilities`: there is nothing to reach."""
+        await self.capabilities()
+
     async def begin(self) -> Transaction:
         """Always possible: trouble shows when the message is written."""
         return MaildirTransaction(self)

@@ -16,16 +16,19 @@ from filterd.smtp.transaction import Capabilities, NextHop, NextHopOptions, Tran
 if TYPE_CHECKING:
     from typing import Final
 
+    from filterd.smtp.transaction import Reached
+
 __all__ = ["Capabilities", "NextHop", "NextHopOptions", "Transaction", "open_next_hop"]
 
 DEFAULT_PORTS: Final = {"smtp": 25, "lmtp": 24}
 USAGE: Final = "smtp://HOST:PORT, lmtp://HOST:PORT, lmtp:///SOCKET or maildir:PATH"
 
 
-def open_next_hop(url: str, options: NextHopOptions) -> NextHop:
+def open_next_hop(url: str, options: NextHopOptions, reached: Reached = lambda _: None) -> NextHop:
     """The next hop that `url` names; nothing is connected or created yet.
 
-    Raises NextHopError, which quotes the URL, if it is none of the forms in USAGE.
+    `reached` is told, on the event loop, of each attempt to connect to a server: why it failed, or
+    None. Raises NextHopError, which quotes the URL, if it is none of the forms in USAGE.
     """
     if not re.fullmatch(r"[!-~]{1,255}", options.hostname):
         raise NextHopError(f"hostname {options.hostname!r} cannot be said in EHLO")
@@ -50,4 +53,4 @@ def open_next_hop(url: str, options: NextHopOptions) -> NextHop:
         socket_path=parts.path if is_socket else "",
         lmtp=is_lmtp,
     )
-    return PooledNextHop(url, target, options)
+    return PooledNextHop(url, target, options, reached)

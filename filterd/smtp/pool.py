@@ -16,7 +16,7 @@ from filterd.smtp.connect import Connection, Connector, Target
 from filterd.smtp.replies import CLOSING, NEXT_HOP_LOST, START_INPUT, Reply
 
 if TYPE_CHECKING:
-    from filterd.smtp.transaction import Capabilities, NextHopOptions, Transaction
+    from filterd.smtp.transaction import Capabilities, NextHopOptions, Reached, Transaction
 
 # A hop that takes longer than this to forget a transaction loses the connection, not our patience.
 RESET_TIMEOUT = 5.0
@@ -27,11 +27,12 @@ log = structlog.get_logger(__name__)
 class PooledNextHop:
     """A mail server, `smtp://` or `lmtp://`, and the idle connections to it, last used first."""
 
-    def __init__(self, url: str, target: Target, options: NextHopOptions) -> None:
+    def __init__(self, url: str, target: Target, options: NextHopOptions, reached: Reached) -> None:
         self.url = url
         self.per_recipient = target.lmtp
         self.timeout = options.timeout
         self._options = options
+        self._reached = reached
         self._connector = Connector(target, options)
         self._idle: list[Connection] = []
         self._capabilities: Capabilities | None = None
@@ -44,6 +45,10 @@ class PooledNextHop:
             self.park(connection)
             return connection.capabilities
         return self._capabilities
+
+    async def probe(self) -> None:
+        """A new connection, kept for the next mail; raises NextHopError."""
+        self.park(await self.connect())
 
     async def begin(self) -> Transaction:
         """A transaction, on the connection used last if it is still good; raises NextHopError."""
@@ -60,7 +65,10 @@ class PooledNextHop:
         try:
             connection = await self._connector.connect()
         except NextHopError as error:
-            raise NextHopError(f"{self.url}: {error}") from None
+            named = NextHopError(f"{self.url}: {error}")
+            self._reached(named)
+            raise named from None
+        self._reached(None)
         self._capabilities = connection.capabilities
         return connection
 

@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable
 
+    from filterd.errors import NextHopError
     from filterd.smtp.replies import Reply
+
+    # Told of each attempt to connect: why it failed, or None. Returns at once, never raises.
+    Reached = Callable[[NextHopError | None], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,9 @@ class NextHop(Protocol):
 
     async def capabilities(self) -> Capabilities:
         """The last known; NextHopError if none is known and the hop cannot be reached."""
+
+    async def probe(self) -> None:
+        """See whether it can be reached now; raises NextHopError."""
 
     async def begin(self) -> Transaction:
         """A transaction on an idle or a new connection; raises NextHopError."""

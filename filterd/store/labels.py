@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import exists, insert, select
 from sqlalchemy.orm import aliased
 
-from filterd.errors import StoreError
+from filterd.errors import ImpossibleError
 from filterd.store.changes import announce
 from filterd.store.database import utc_now
 from filterd.store.tables import Labels, Messages
@@ -75,7 +75,7 @@ def add_label(
     """Record that `by` holds `message_id` to be `label` in `task`; what stands after it.
 
     Who says again what he said already adds no row and gets the row that stands. `known`: task ->
-    labels that are allowed. Raises StoreError: no such message, unknown task or label, a name
+    labels that are allowed. Raises ImpossibleError: no such message, unknown task or label, a name
     left empty.
     """
     _refuse_empty(task=task, label=label, by=by, source=source)
@@ -109,23 +109,25 @@ def undo_label(
 ) -> Label:
     """Take a label back; the row that says so. Whether `by` may is for the caller to know.
 
-    Raises StoreError: no such label, undone already, replaced by a later one of the same person,
-    or an undo itself.
+    Raises ImpossibleError: no such label, undone already, replaced by a later one of the same
+    person, or an undo itself.
     """
     _refuse_empty(by=by, source=source)
     with database.write(in_turn=True) as connection:
         found = connection.execute(select_labels().where(Labels.id == label_id)).first()
         if found is None:
-            raise StoreError(f"no label {label_id}")
+            raise ImpossibleError(f"no label {label_id}")
         target = _to_label(found)
         if target.undoes is not None:
-            raise StoreError(f"label {label_id} is itself an undo; label {target.message_id} anew")
+            raise ImpossibleError(
+                f"label {label_id} is itself an undo; label {target.message_id} anew"
+            )
         undo = connection.execute(select_labels().where(Labels.undoes == label_id)).first()
         if undo is not None:
-            raise StoreError(f"label {label_id} was undone already, by {undo.by}")
+            raise ImpossibleError(f"label {label_id} was undone already, by {undo.by}")
         last = _last_of(standing_in(connection, target.message_id), target.task, target.by)
         if last is None or last.id != label_id:
-            raise StoreError(
+            raise ImpossibleError(
                 f"label {label_id} was replaced by {'another' if last is None else last.id}; "
                 "undo that one"
             )
@@ -156,6 +158,39 @@ def history(database: Database, message_id: str) -> list[Label]:
             select_labels().where(Labels.message_id == message_id).order_by(Labels.id)
         )
         return [_to_label(row) for row in rows]
+
+
+def given_by(database: Database, by: str, limit: int) -> list[Label]:
+    """A person's labels that stand, newest first. Raises StoreError."""
+    later, undo, undo_of_later = aliased(Labels), aliased(Labels), aliased(Labels)
+    statement = (
+        select_labels()
+        .where(
+            Labels.by == by,
+            Labels.undoes.is_(None),
+            ~exists().where(undo.undoes == Labels.id),
+            # Replaced by a later one of the same person that was not undone itself.
+            ~exists().where(
+                later.message_id == Labels.message_id,
+                later.task == Labels.task,
+                later.by == by,
+                later.undoes.is_(None),
+                later.id > Labels.id,
+                ~exists().where(undo_of_later.undoes == later.id),
+            ),
+        )
+        .order_by(Labels.id.desc())
+        .limit(limit)
+    )
+    with database.read() as connection:
+        return [_to_label(row) for row in connection.execute(statement)]
+
+
+def touched(database: Database, after: int) -> list[str]:
+    """Messages about which something was said in rows after `after`. Raises StoreError."""
+    statement = select(Labels.message_id).where(Labels.id > after).distinct()
+    with database.read() as connection:
+        return list(connection.scalars(statement))
 
 
 def standing(database: Database, message_id: str) -> list[Label]:
@@ -227,7 +262,7 @@ def _last_of(labels: Iterable[Label], task: str, by: str) -> Label | None:
 
 def _require_message(connection: Connection, message_id: str) -> None:
     if connection.scalar(select(Messages.id).where(Messages.id == message_id)) is None:
-        raise StoreError(
+        raise ImpossibleError(
             f"no message {message_id}: the id is wrong, or retention has removed it "
             "(a new message takes a second to be recorded)"
         )
@@ -252,11 +287,11 @@ def _to_label(row: Row[Any]) -> Label:
 def _refuse_empty(**names: str) -> None:
     for name, value in names.items():
         if not value.strip():
-            raise StoreError(f"a label needs '{name}'")
+            raise ImpossibleError(f"a label needs '{name}'")
 
 
 def _refuse_unknown(known: Mapping[str, Sequence[str]], task: str, label: str) -> None:
     if task not in known:
-        raise StoreError(f"unknown task {task!r}; there are {', '.join(known)}")
+        raise ImpossibleError(f"unknown task {task!r}; there are {', '.join(known)}")
     if label not in known[task]:
-        raise StoreError(f"unknown label {label!r}; {task} has {', '.join(known[task])}")
+        raise ImpossibleError(f"unknown label {label!r}; {task} has {', '.join(known[task])}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from filterd.store.columns import storable
@@ -67,6 +67,7 @@ class MessageRecord:
 
 
 COLUMNS: Final = tuple(getattr(Messages, item.name) for item in fields(MessageRecord))
+HEAVY: Final = frozenset({"text", "embedding", "head"})
 CUT: Final = (
     "client_address",
     "helo",
@@ -110,6 +111,28 @@ def unlabelled(database: Database, task: str, since: datetime, limit: int) -> li
         Messages.received_at >= since, Messages.verdict.is_not(None), ~label_stands(task)
     )
     return _read(database, statement.limit(limit))
+
+
+def from_sender(
+    database: Database, task: str, from_address: str, since: datetime, limit: int
+) -> list[MessageRecord]:
+    """As `unlabelled`, of those with this From address; case does not matter. Raises StoreError."""
+    statement = _newest_first().where(
+        Messages.received_at >= since,
+        Messages.verdict.is_not(None),
+        func.lower(Messages.from_address) == from_address.lower(),
+        ~label_stands(task),
+    )
+    return _read(database, statement.limit(limit))
+
+
+def arrived(database: Database, since: datetime, limit: int) -> list[MessageRecord]:
+    """Judged records since then, oldest first, without text and embedding. Raises StoreError."""
+    columns = [column for column in COLUMNS if column.key not in HEAVY]
+    statement = select(*columns).where(Messages.received_at >= since, Messages.verdict.is_not(None))
+    with database.read() as connection:
+        rows = connection.execute(statement.order_by(Messages.received_at).limit(limit))
+        return [_to_record(row) for row in rows]
 
 
 def find(database: Database, query: str, limit: int = 20) -> list[MessageRecord]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import insert, select
 
-from filterd.errors import StoreError
+from filterd.errors import ImpossibleError
 from filterd.store.database import utc_now
 from filterd.store.tables import Bundles, Champions
 
@@ -63,7 +63,7 @@ def register_bundle(
         found = _bundle(connection, version)
         if found is not None:
             if (found.path, found.data_digest) != (path, data_digest):
-                raise StoreError(f"bundle {version} is registered already, from {found.path}")
+                raise ImpossibleError(f"bundle {version} is registered already, from {found.path}")
             return found
         row = BundleRow(version, path, created_at, now(), data_digest, dict(metrics))
         connection.execute(insert(Bundles).values(asdict(row)))
@@ -91,7 +91,9 @@ def set_champion(
     """
     with database.write(in_turn=True) as connection:
         if _bundle(connection, version) is None:
-            raise StoreError(f"no bundle {version} is registered; `filterd models list` shows them")
+            raise ImpossibleError(
+                f"no bundle {version} is registered; `filterd models list` shows them"
+            )
         return _append(connection, version, now(), by, why, takes_back=None)
 
 
@@ -107,7 +109,7 @@ def rollback(
         line = _line(rows)
         if len(line) < 2:  # the present one and one before
             present = line[-1] if line else "the shipped bundle"
-            raise StoreError(f"nothing to go back to: no champion came before {present}")
+            raise ImpossibleError(f"nothing to go back to: no champion came before {present}")
         return _append(connection, line[-2], now(), by, why, takes_back=rows[-1].id)
 
 

@@ -7,8 +7,11 @@ import pytest
 from sqlalchemy import func, select
 from store_records import MORNING, make_record
 
+from filterd.store.deliveries import take_up
+from filterd.store.incidents import begin, end, keep, since
 from filterd.store.labels import add_label, history, undo_label
 from filterd.store.messages import get, recent, write_batch
+from filterd.store.posts import add_post, posts_of
 from filterd.store.retention import Purged, purge
 from filterd.store.schema import check
 from filterd.store.tables import Messages
@@ -73,6 +76,51 @@ def test_texts_are_kept_as_store_text_says(mail, store_text, texts):
 def test_embedding_and_head_go_with_the_text(mail):
     purge_now(mail, "none")
     assert all(record.embedding is record.head is None for record in recent(mail, 100))
+
+
+# What is not about mail: here 90 days are kept, too, but of Slack's deliveries one.
+
+
+def test_what_went_wrong_long_ago_is_forgotten_over_or_left_by_a_dead_process(database):
+    over, _left, recent_one, going_on = (
+        begin(database, "next_hop", "mx1", "refused", MORNING - timedelta(days=days))
+        for days in (OLD, OLD, MIDDLE, OLD)
+    )
+    end(database, over, MORNING - timedelta(days=OLD))
+    keep(database, [going_on], MORNING)
+    purge_now(database)
+    assert {one.id for one in since(database, MORNING - timedelta(days=1000))} == {
+        recent_one,
+        going_on,
+    }
+
+
+def test_what_the_bot_said_long_ago_is_forgotten(database):
+    for days in (OLD, MIDDLE, NEW):
+        add_post(
+            database,
+            key=f"{days}",
+            kind="alert",
+            channel="C1",
+            content={},
+            now=MORNING - timedelta(days=days),
+        )
+    purge_now(database)
+    kept = posts_of(database, "alert", MORNING - timedelta(days=1000))
+    assert [post.key for post in kept] == [f"{NEW}", f"{MIDDLE}"]
+
+
+def test_what_slack_delivered_is_known_for_a_day(database):
+    for key, hours in (("old", 25), ("new", 23)):
+        take_up(database, key, MORNING - timedelta(hours=hours))
+    purge_now(database)
+    assert take_up(database, "old", MORNING)
+    assert not take_up(database, "new", MORNING)
+
+
+def test_none_of_that_is_counted_as_mail(database):
+    take_up(database, "old", MORNING - timedelta(days=OLD))
+    assert purge_now(database) == Purged(messages=0, texts=0)
 
 
 def test_a_short_retention_shortens_the_time_to_label(database):

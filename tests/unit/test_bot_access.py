@@ -27,19 +27,19 @@ def test_nobody_changes_anything_without_a_role():
 
 
 @pytest.mark.parametrize(
-    ("user", "groups", "channel", "role"),
+    ("user", "groups", "channels", "role"),
     [
-        ("UADMIN", [], None, Role.ADMIN),
-        ("U1", ["SSUPPORT"], None, Role.LABELLER),
-        ("U1", ["SSUPPORT", "SMAIL"], None, Role.TRUSTED),
-        ("U1", [], "CSPAM", Role.VIEWER),
-        ("U1", ["SSUPPORT"], "CSPAM", Role.LABELLER),
-        ("U1", ["SOTHER"], "COTHER", Role.NOBODY),
-        ("ULESS", ["SMAIL"], "CSPAM", Role.VIEWER),
+        ("UADMIN", [], [], Role.ADMIN),
+        ("U1", ["SSUPPORT"], [], Role.LABELLER),
+        ("U1", ["SSUPPORT", "SMAIL"], [], Role.TRUSTED),
+        ("U1", [], ["CSPAM", "COTHER"], Role.VIEWER),
+        ("U1", ["SSUPPORT"], ["CSPAM"], Role.LABELLER),
+        ("U1", ["SOTHER"], ["COTHER"], Role.NOBODY),
+        ("ULESS", ["SMAIL"], ["CSPAM"], Role.VIEWER),
     ],
 )
-def test_the_highest_role_counts_but_who_is_named_has_that_one(user, groups, channel, role):
-    assert RULES.role(user, groups, channel) is role
+def test_the_highest_role_counts_but_who_is_named_has_that_one(user, groups, channels, role):
+    assert RULES.role(user, groups, channels) is role
 
 
 def test_an_action_that_does_not_exist_is_no_permission():

@@ -29,7 +29,8 @@ def card(**changes):
 
 
 def label(number, word, by="U1"):
-    return GivenLabel(number, word, by, NOON)
+    task = "spam" if word in ("spam", "ham") else "sentiment"
+    return GivenLabel(number, task, word, by, NOON)
 
 
 def dicts(blocks):
@@ -88,6 +89,11 @@ def test_where_two_differ_a_third_is_asked_for():
     assert any("third person" in text for text in objects(blocks, "mrkdwn"))
     agreed = dicts(mail_blocks(card(labels=(label(7, "ham"), label(8, "ham", "U2")))))
     assert not any("third person" in text for text in objects(agreed, "mrkdwn"))
+
+
+def test_a_verdict_and_a_sentiment_do_not_differ():
+    assert not card(labels=(label(7, "ham"), label(8, "negative", "U2"))).is_disputed
+    assert card(labels=(label(7, "positive"), label(8, "negative", "U2"))).is_disputed
 
 
 def test_a_site_that_shows_no_text_shows_none():

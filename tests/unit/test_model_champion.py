@@ -39,8 +39,8 @@ class Site:
             raise self.fault
         return self.rows[-1] if self.rows else None
 
-    def watch(self):
-        return ChampionWatch(self.read, self.models, shipped=self.shipped)
+    def watch(self, **changes):
+        return ChampionWatch(self.read, self.models, shipped=self.shipped, **changes)
 
 
 @pytest.fixture
@@ -209,6 +209,24 @@ async def test_a_surprise_while_loading_is_logged_with_its_trace_and_survived(si
         assert await watch.look(batcher) is None
     assert logs[0]["event"] == "champion_unusable"
     assert await version() == "shipped.1"
+
+
+async def test_whoever_asked_for_it_is_told_what_cannot_serve_and_what_can(site):
+    told = []
+    watch = site.watch(tried=told.append)
+    site.promote("gone.1")
+    batcher = Batcher(watch.open())
+    site.rows.append(Row(2, 7))  # no version is a number: a surprise
+    await watch.look(batcher)
+    site.publish("new.1")
+    site.promote("new.1")
+    for _ in range(2):
+        await watch.look(batcher)
+    await batcher.close()
+    missing, surprise, well = told
+    assert "gone.1" in missing
+    assert surprise == "7 could not be loaded: TypeError"
+    assert well is None
 
 
 async def test_following_goes_on_until_cancelled(site, serving):

@@ -1,0 +1,140 @@
+"""What Slack sends when someone clicks, as plain data. Pure; odd payloads are refused."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from bot.errors import RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# A mail's id wherever it may stand: in a card's block, or pasted.
+MAIL_ID = re.compile(r"\b[0-7][0-9A-HJKMNP-TV-Z]{25}\b")
+NO_MAIL = "That button belongs to no mail that I know. It may be from an older version of me."
+
+Surface = Literal["message", "ephemeral", "modal", "home"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something was clicked, and what Slack needs to show something there."""
+
+    surface: Surface
+    channel: str = ""
+    ts: str = ""
+    response_url: str = ""
+    view_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Click:
+    """A click on a button or a choice in a menu.
+
+    `key` is the same if Slack delivers it again. `action` and `about` are the action id before
+    and after its colon; `value` that of the button or the chosen option; `mail_id` is empty where
+    the block belongs to no mail.
+    """
+
+    key: str
+    user: str
+    action: str
+    about: str
+    value: str
+    mail_id: str
+    place: Place
+    trigger: str
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A modal that was sent: `choices` by action id, `memory` as the modal was opened with."""
+
+    key: str
+    user: str
+    view_id: str
+    memory: str
+    choices: Mapping[str, str]
+
+
+def click_of(body: Mapping[str, Any]) -> Click:
+    """Of a `block_actions` payload. Raises RefusedError."""
+    try:
+        action = body["actions"][0]
+        user, trigger = body["user"]["id"], body["trigger_id"]
+        name, _, about = action["action_id"].partition(":")
+        option = action.get("selected_option") or {}
+        value = str(action.get("value") or option.get("value") or "")
+        mail_id = _mail_id(action.get("block_id", ""), value)
+    except (KeyError, IndexError, TypeError, AttributeError):
+        raise RefusedError(NO_MAIL) from None
+    return Click(
+        f"click:{trigger}:{action['action_id']}",
+        user,
+        name,
+        about,
+        value,
+        mail_id,
+        _place(body),
+        trigger,
+    )
+
+
+def submission_of(body: Mapping[str, Any]) -> Submission:
+    """Of a `view_submission` payload. Raises RefusedError."""
+    try:
+        view = body["view"]
+        choices = {
+            action_id: _chosen(state)
+            for block in view["state"]["values"].values()
+            for action_id, state in block.items()
+        }
+        user = body["user"]["id"]
+        key = f"submit:{body.get('trigger_id') or view['id'] + view['hash']}"
+        return Submission(key, user, view["id"], view["private_metadata"], choices)
+    except (KeyError, TypeError, AttributeError):
+        raise RefusedError("Slack sent something that I cannot read. Please try again.") from None
+
+
+def mail_id_in(message: Mapping[str, Any]) -> str | None:
+    """The mail that a Slack message is about: of a card, or of a notice that quotes its id."""
+    for block in message.get("blocks") or []:
+        found = MAIL_ID.search(str(block.get("block_id", "")))
+        if found:
+            return found[0]
+    texts = [str(message.get("text", "")), str(message.get("blocks", ""))]
+    texts += [str(attachment) for attachment in message.get("attachments") or []]
+    for text in texts:
+        found = MAIL_ID.search(text)
+        if found:
+            return found[0]
+    return None
+
+
+def _mail_id(block_id: str, value: str) -> str:
+    for text in (value, block_id):
+        found = MAIL_ID.search(text)
+        if found:
+            return found[0]
+    return ""
+
+
+def _place(body: Mapping[str, Any]) -> Place:
+    container = body.get("container") or {}
+    if container.get("type") == "view":
+        view = body.get("view") or {}
+        surface: Surface = "home" if view.get("type") == "home" else "modal"
+        return Place(surface, view_id=str(view.get("id", "")))
+    return Place(
+        "ephemeral" if container.get("is_ephemeral") else "message",
+        channel=str(container.get("channel_id", "")),
+        ts=str(container.get("message_ts", "")),
+        response_url=str(body.get("response_url", "")),
+    )
+
+
+def _chosen(state: Mapping[str, Any]) -> str:
+    option = state.get("selected_option") or {}
+    return str(state.get("value") or option.get("value") or "")
