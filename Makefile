@@ -8,12 +8,14 @@ BIN     := $(VENV)/bin
 PIP     := $(BIN)/pip --disable-pip-version-check
 # torch comes alone: its CPU and CUDA builds have the same name and version but different hashes.
 TORCH   ?= torch==2.13.0
+# Slack's Web API on this machine; 0.12 needs Node.js 24.
+EMULATOR := emulate@0.11.2
 CORPORA ?=
 OUT     ?= build/bundle
 COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-fast test-kills lint format bench bundle docs lock servers clean
+.PHONY: help run demo test test-fast test-kills lint format bench bundle docs pictures slack lock servers clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,7 +26,7 @@ run: $(VENV)/.run ## set up, start the daemon, send samples, stay up until Ctrl-
 demo: $(VENV)/.run ## the same, but end after the table
 	@$(BIN)/filterd demo
 
-test: $(VENV)/.dev ## set up and run all tests
+test: $(VENV)/.dev $(VENV)/.slack ## set up and run all tests
 	$(BIN)/pytest
 
 test-fast: $(VENV)/.dev ## the tests that need neither torch nor mail servers
@@ -54,12 +56,21 @@ bundle: $(VENV)/.dev ## train the shipped bundle anew: make bundle CORPORA=folde
 	$(BIN)/filterd-trainer bootstrap --corpora "$(CORPORA)" --start "$(OUT).second" --out "$(OUT)" --seed 2 --rate 7e-5 --limit 750
 
 docs: $(VENV)/.run ## write the generated pages anew
-	$(BIN)/python -c "from filterd.documentation import settings_page; print(settings_page(), end='')" > docs/settings.md
+	$(BIN)/python -c "from bot.settings import TABLE, BotSettings; from filterd.documentation import settings_page; print(settings_page({TABLE: BotSettings}), end='')" > docs/settings.md
 	$(BIN)/python -c "from trainer.card import shipped_card; print(shipped_card(), end='')" > docs/model-card.md
 
-servers: ## (root, Debian) the mail and database servers that the end-to-end tests start
+pictures: $(VENV)/.run ## draw all that people see in Slack anew, for docs/slack.md; needs npm and chromium
+	$(PIP) install --quiet --require-hashes --no-deps -r requirements/dev.txt
+	$(BIN)/filterd-bot preview build/preview --png
+	mkdir -p docs/images/slack
+	cp build/preview/*.png docs/images/slack/
+
+slack: $(VENV)/.slack ## the Slack of the tests (Node.js 20)
+
+servers: ## (root, Debian) what the tests start: mail and database servers, a browser for pictures
 	apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postfix dovecot-core dovecot-lmtpd postgresql
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postfix dovecot-core dovecot-lmtpd postgresql chromium fonts-noto-color-emoji fonts-liberation
+	command -v npm >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nodejs npm
 
 lock: $(VENV)/.dev ## resolve requirements/*.txt anew from pyproject.toml
 	echo 'torch ; python_version < "0"' > $(VENV)/no-torch.txt
@@ -82,6 +93,12 @@ $(VENV)/.run: $(VENV)/.python requirements/base.txt requirements/build.txt pypro
 	@echo "set-up 3/3: filterd itself"
 	@$(PIP) install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
+
+# Without npm the tests that need it say so and are skipped; in CI they fail.
+$(VENV)/.slack: $(VENV)/.python
+	@echo "set-up for tests: the Slack that they talk to"
+	@if command -v npm >/dev/null; then npm install --silent --no-package-lock --no-audit --no-fund --prefix $(VENV)/slack $(EMULATOR) && touch $@; \
+	else echo "no npm here: tests that talk to Slack will be skipped"; fi
 
 $(VENV)/.dev: $(VENV)/.run requirements/dev.txt
 	@echo "set-up for tests 1/2: torch (some hundred megabytes)"

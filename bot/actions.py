@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from bot.answers import details_blocks, lines_of, said
+from bot.answers import details_blocks, lines_of, reason, said
 from bot.bulk import kin_of, label_in_bulk
 from bot.cards import gone_blocks, mail_blocks, mail_text
-from bot.errors import RefusedError
+from bot.errors import GoneError, RefusedError
+from bot.front import waiting
 from bot.modals import (
     BULK,
     FIND,
@@ -18,13 +19,13 @@ from bot.modals import (
     modal,
     waiting_modal,
 )
-from bot.payloads import NO_MAIL, mail_id_in
+from bot.payloads import NO_MAIL, mail_id_in, numbers_in
 from bot.reasons import why_blocks
 from bot.text import escaped, in_one_line
 from bot.words import count
 from filterd.errors import FilterdError
 from filterd.model.manifest import SPAM_TASK
-from filterd.store import labels, messages, posts
+from filterd.store import messages, posts
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from filterd.store.messages import MessageRecord
 
 FOUND = 10
-GONE = "That mail is no longer kept: retention has removed it."
+LATE = "Slack did not let me open a window in time. Please click again."
 ALL_JUDGED = ":tada: That was the last one. Thank you."
 
 
@@ -83,28 +84,33 @@ class Actions:
         mail_id = mail_id_in(message)
         if mail_id is None:
             note = "I cannot see which mail this message is about. Which one do you mean?"
-            await self._parts.show.open(trigger, find_modal(note))
+            if await self._parts.show.open(trigger, find_modal(note)) is None:
+                raise RefusedError(LATE)
             return
         view_id = await self._parts.show.open(trigger, waiting_modal("Mail"))
-        if view_id is not None:
-            await self._parts.show.change(view_id, await self._card_view(mail_id))
+        await self._fill(view_id, "Mail", lambda: self._card_view(mail_id))
 
     async def _label(self, click: Click) -> None:
         task, label = SPAM_TASK, click.about
         if click.about not in ("spam", "ham"):
             task, label = click.about, click.value
-        await self._labelling.label(click.user, _mail_of(click), task, label)
+        mail_id = _mail_of(click)
+        try:
+            await self._labelling.label(click.user, mail_id, task, label)
+        except GoneError:
+            await self._show_again(click)
+            raise
         await self._show_again(click)
 
     async def _undo(self, click: Click) -> None:
-        if not click.about.isascii() or not click.about.isdigit():
+        numbers = numbers_in(click.about)
+        if not numbers:
             raise RefusedError(NO_MAIL)
-        await self._labelling.undo(click.user, int(click.about))
+        await self._labelling.undo(click.user, numbers[0])
         await self._show_again(click)
 
     async def _undo_all(self, click: Click) -> None:
-        numbers = [int(each) for each in click.value.split(",") if each.isdigit()]
-        undone = await self._labelling.undo_all(click.user, numbers)
+        undone = await self._labelling.undo_all(click.user, numbers_in(click.value))
         text = f":leftwards_arrow_with_hook: {count(undone, 'label')} taken back."
         await self._put(click, said(text), text)
 
@@ -116,6 +122,9 @@ class Actions:
             await self._show_post_again(click)
         else:
             await self._put(click, *await self._card(_mail_of(click)))
+        if click.place.surface == "modal":
+            # It may have been opened from there, and lies under the modal.
+            await self._front.publish(click.user)
 
     async def _show_post_again(self, click: Click) -> None:
         """At once, where Slack lets us; if not, the poster will."""
@@ -138,7 +147,7 @@ class Actions:
         try:
             found = await asyncio.to_thread(self._parts.explainer.why, mail_id)
         except FilterdError as error:
-            return said(f"I cannot say why: {escaped(str(error))}.")
+            return said(f"I cannot say why: {reason(error)}.")
         return why_blocks(found, "" if found.recorded is None else found.recorded.subject)
 
     async def _more(self, click: Click) -> None:
@@ -183,15 +192,11 @@ class Actions:
     async def _next(self, click: Click) -> None:
         """The next mail of the queue that nobody has labelled, after the one that is shown."""
         await self._parts.gate.require(click.user, "queue")
-        asked = await asyncio.to_thread(self._parts.explainer.questions)
-        ids = [one.record.id for one in asked]
-        start = ids.index(click.mail_id) + 1 if click.mail_id in ids else 0
-        for mail_id in ids[start:]:
-            standing = await self._parts.desk.read(labels.standing, mail_id)
-            if not any(label.task == SPAM_TASK for label in standing):
-                await self._put(click, *await self._card(mail_id))
-                return
-        await self._put(click, said(ALL_JUDGED), ALL_JUDGED)
+        left = await waiting(self._parts, after=click.mail_id)
+        if left:
+            await self._put(click, *await self._card(left[0].id))
+        else:
+            await self._put(click, said(ALL_JUDGED), ALL_JUDGED)
 
     async def _refresh(self, click: Click) -> None:
         await self._front.publish(click.user)
@@ -209,13 +214,21 @@ class Actions:
         """A modal, opened before the work begins: a trigger is good for three seconds."""
         show = self._parts.show
         opened = show.push if click.place.surface == "modal" else show.open
-        view_id = await opened(click.trigger, waiting_modal(title))
+        await self._fill(await opened(click.trigger, waiting_modal(title)), title, view)
+
+    async def _fill(
+        self, view_id: str | None, title: str, view: Callable[[], Awaitable[View]]
+    ) -> None:
+        """Put into a modal what it was opened for, or what went wrong."""
         if view_id is None:
-            return
+            raise RefusedError(LATE)
+        show = self._parts.show
         try:
             await show.change(view_id, await view())
-        except (RefusedError, FilterdError) as error:
-            await show.change(view_id, modal(title, said(escaped(str(error)))))
+        except RefusedError as error:
+            await show.change(view_id, modal(title, said(str(error))))
+        except FilterdError as error:
+            await show.change(view_id, modal(title, said(f":warning: {reason(error)}")))
 
     async def _put(self, click: Click, blocks: Sequence[Block], text: str) -> None:
         """In the place of what was clicked."""
@@ -227,7 +240,7 @@ class Actions:
     async def _card(self, mail_id: str) -> tuple[list[Block], str]:
         card = await self._parts.rendering.card(mail_id)
         if card is None:
-            return gone_blocks(), GONE
+            return gone_blocks(), "This mail is no longer kept"
         return mail_blocks(card, in_queue=True), mail_text(card)
 
     async def _card_blocks(self, mail_id: str) -> list[Block]:
@@ -240,7 +253,7 @@ class Actions:
         """The record of a mail. RefusedError if there is none any more."""
         record = await self._parts.desk.record(mail_id)
         if record is None:
-            raise RefusedError(GONE)
+            raise GoneError
         return record
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from slack_sdk.models.blocks import ContextBlock, MarkdownTextObject, SectionBlock
 
-from bot.text import escaped, shortened
+from bot.text import escaped, visible
 from filterd.store.posts import add_post, change_post, posts_of
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def _title(kind: str) -> str:
 
 
 def _what(content: Mapping[str, Any]) -> str:
-    return escaped(shortened(" ".join(content["text"].split()), MOST_TEXT))
+    return escaped(visible(" ".join(content["text"].split()), MOST_TEXT))
 
 
 def _spell(lasted: timedelta) -> str:

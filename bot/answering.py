@@ -1,19 +1,18 @@
 """`/filterd …`: each command carried out. The answer is for that person only.
 
 Mail is shown in the bot's channels and in direct messages; elsewhere a command that would show
-some is refused.
+some, or change what is said of one, is refused.
 """
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
-from bot.answers import lines_of, models_blocks, paused_by, said, stats_blocks
+from bot.answers import lines_of, models_blocks, paused_by, reason, said, stats_blocks
 from bot.cards import gone_blocks, mail_blocks, queue_blocks
 from bot.commands import days_of, help_text
 from bot.errors import RefusedError
-from bot.front import NIGHTS, week
+from bot.front import NIGHTS, waiting, week
 from bot.serving import serving
 from bot.text import escaped, in_one_line
 from bot.words import count
@@ -35,8 +34,10 @@ if TYPE_CHECKING:
 FOUND = 10
 QUEUED = 10
 SHOWS_MAIL = frozenset({"queue", "find", "why", "spam", "ham", "sentiment", "undo"})
-# Conversations with the bot alone.
+# With what ids of conversations of two begin.
 DIRECT = "D"
+# Slack takes longer ones; nobody looks for one.
+LONGEST_QUERY = 500
 
 
 class Answering:
@@ -75,19 +76,18 @@ class Answering:
         own = {settings.channel, settings.alerts}
         named = {*settings.viewers, *settings.labellers, *settings.trusted, *settings.admins}
         if channel not in own | named and not channel.startswith(DIRECT):
-            raise RefusedError(
-                f"I show mail in <#{settings.channel}> and in direct messages to me only."
-            )
+            raise RefusedError(f"I show mail in <#{settings.channel}> and in direct messages only.")
 
     async def _help(self, user: str, _command: Command) -> list[Block]:
         return said(help_text(await self._parts.gate.role(user)))
 
     async def _queue(self, _user: str, _command: Command) -> list[Block]:
-        asked = await asyncio.to_thread(self._parts.explainer.questions)
-        cards = [self._parts.rendering.card_of(one.record) for one in asked]
+        cards = [self._parts.rendering.card_of(one) for one in await waiting(self._parts)]
         return queue_blocks(cards[:QUEUED], len(cards) - QUEUED)
 
     async def _find(self, _user: str, command: Command) -> list[Block]:
+        if len(command.text) > LONGEST_QUERY:
+            raise RefusedError(f"That is long; {LONGEST_QUERY} characters of it are enough.")
         found = await self._parts.desk.read(messages.find, command.text, FOUND)
         shown = escaped(in_one_line(command.text, 60))
         if not found:
@@ -128,7 +128,7 @@ class Answering:
         try:
             await self._parts.desk.write(runs.request_run, user, "slack", self._parts.now())
         except ImpossibleError as error:
-            raise RefusedError(f"No: {error}.") from None
+            raise RefusedError(f"No: {reason(error)}.") from None
         return said(":mortar_board: A training is asked for; the trainer takes it up.")
 
     async def _rollback(self, user: str, command: Command) -> list[Block]:
@@ -141,8 +141,11 @@ class Answering:
             else:
                 row = await desk.write(models.rollback, user, "by hand, in Slack")
         except ImpossibleError as error:
-            raise RefusedError(f"Not rolled back: {escaped(str(error))}.") from None
-        return said(f":rewind: `{escaped(row.version)}` serves again, within seconds.")
+            raise RefusedError(f"Not rolled back: {reason(error)}.") from None
+        text = f":rewind: `{escaped(row.version)}` serves again, within seconds."
+        # Whether it can is for the mail path to find out, too; here somebody is looking.
+        broken = (await desk.read(serving, self._parts.models)).broken
+        return said(f"{text}\n:x: It cannot: {reason(broken)}" if broken else text)
 
     async def _pause(self, user: str, command: Command) -> list[Block]:
         paused = command.name == "pause"
@@ -155,16 +158,25 @@ class Answering:
         return said("\n".join(lines) or ":arrow_forward: Nothing is on hold.")
 
     async def _one(self, query: str) -> MessageRecord:
-        """The mail that an id, or the beginning of one, means."""
-        found = await self._parts.desk.read(messages.find, query, 2)
+        """The mail that an id, the beginning of one or a Message-ID means."""
         shown = escaped(in_one_line(query, 60))
-        if not found:
+        short = query[: LONGEST_QUERY + 1]
+        found = await self._parts.desk.read(messages.find, short, 2)
+        # It also looks for words: a mail that only quotes an id is not the one that is meant.
+        meant = [
+            record
+            for record in found
+            if record.id.startswith(short.upper())
+            or record.message_id.strip("<>") == short.strip("<>")
+        ]
+        if not meant:
             raise RefusedError(
-                f"I know no mail “{shown}”. It may no longer be kept; try `/filterd find`."
+                f"I know no mail with the id “{shown}”. It may no longer be kept; "
+                "`/filterd find` looks for words, too."
             )
-        if len(found) > 1 and found[0].id != query.upper():
+        if len(meant) > 1:
             raise RefusedError(f"“{shown}” means several mails; type more of the id.")
-        return found[0]
+        return meant[0]
 
     async def _card(self, mail_id: str) -> list[Block]:
         card = await self._parts.rendering.card(mail_id)
@@ -178,5 +190,7 @@ def _pausable(command: Command) -> tuple[pauses.What, ...]:
     for what in pauses.PAUSABLE:
         if word == what:
             return (what,)
-    known = " or ".join(f"`/filterd {command.name} {what}`" for what in pauses.PAUSABLE)
-    raise RefusedError(f"{command.name.capitalize()} what? {known}")
+    known = ", ".join(f"`/filterd {command.name} {what}`" for what in pauses.PAUSABLE)
+    raise RefusedError(
+        f"{command.name.capitalize()} what? {known}, or `/filterd {command.name}` for both."
+    )

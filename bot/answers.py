@@ -61,6 +61,11 @@ def said(text: str) -> list[Block]:
     return [SectionBlock(text=MarkdownTextObject(text=text))]
 
 
+def reason(error: Exception | str) -> str:
+    """Why something could not be done, for mrkdwn: it may quote what a person typed."""
+    return escaped(in_one_line(str(error), 200))
+
+
 def lines_of(cards: Iterable[MailCard], title: str) -> list[Block]:
     """Mails, a line each with a button that opens its card."""
     blocks: list[Block] = [SectionBlock(text=MarkdownTextObject(text=title))]

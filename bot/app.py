@@ -33,6 +33,7 @@ from bot.front import Front
 from bot.gate import Gate
 from bot.labelling import Labelling
 from bot.listeners import Listeners
+from bot.manifest import PATH
 from bot.parts import Parts
 from bot.pictures import Pictures
 from bot.poster import Poster
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from filterd.settings import Settings
     from filterd.store.database import Database
 
-PATH = "/slack/events"
 # Between attempts to reach Slack at the start.
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 DRAIN_SECONDS = 15.0

@@ -61,7 +61,7 @@ def manifest(
         str | None,
         typer.Option(
             metavar="URL",
-            help="For mode http: the https address at which Slack reaches the bot.",
+            help="For mode http: where Slack reaches the bot, e.g. https://bot.example.org.",
         ),
     ] = None,
 ) -> None:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from bot.access import Role, may
 from bot.errors import RefusedError
-from bot.text import in_one_line
+from bot.text import escaped, in_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MOST_DAYS = 90
-DAYS = re.compile(r"([0-9]{1,3})\s?d?(?:ays?)?", re.IGNORECASE)
+DAYS = re.compile(r"([0-9]{1,3}) ?(?:d|days?)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ COMMANDS: Mapping[str, Usage] = {
         "sentiment ID LABEL", "negative, neutral or positive is how it sounds", "label", 2, 2
     ),
     "undo": Usage("undo ID", "take my last label of this mail back", "undo own", 1, 1),
-    "stats": Usage("stats [7d]", "mail, spam, corrections of some days", "stats", 0, 1),
+    "stats": Usage("stats [7d]", "mail, spam, corrections of some days", "stats", 0, 2),
     "models": Usage("models", "which model serves, and what the nights brought", "models"),
     "retrain": Usage("retrain", "train now instead of tonight", "retrain"),
     "rollback": Usage(
@@ -92,7 +92,7 @@ def days_of(words: tuple[str, ...]) -> int:
     """How many days `stats` is asked for: 7 if not said. Raises RefusedError."""
     if not words:
         return 7
-    found = DAYS.fullmatch(words[0])
+    found = DAYS.fullmatch(" ".join(words))
     number = int(found[1]) if found else 0
     if not 1 <= number <= MOST_DAYS:
         raise RefusedError(f"How many days? `/filterd stats 7d`, from 1 to {MOST_DAYS}.")
@@ -113,7 +113,7 @@ def help_text(role: Role) -> str:
 
 
 def _unknown(word: str) -> str:
-    shown = in_one_line(word, 40).replace("`", "'")
+    shown = escaped(in_one_line(word, 40)).replace("`", "'")
     close = difflib.get_close_matches(word, [*COMMANDS, *SYNONYMS], n=1)
     meant = SYNONYMS.get(close[0], close[0]) if close else None
     if meant is None:

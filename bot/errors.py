@@ -9,6 +9,13 @@ class RefusedError(Exception):
     """Someone may not, or cannot, do what was clicked; the text is what that person is told."""
 
 
+class GoneError(RefusedError):
+    """It is about a mail that is no longer kept."""
+
+    def __init__(self) -> None:
+        super().__init__("That mail is no longer kept: retention has removed it.")
+
+
 class SlackError(FilterdError):
     """Slack does not take our tokens, or cannot be reached when the bot starts."""
 

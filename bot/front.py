@@ -11,15 +11,19 @@ from bot.access import Role
 from bot.charts import figures_chart
 from bot.home import HomeData, MyLabel, home_view, stranger_view
 from bot.serving import serving
+from filterd.model.manifest import SPAM_TASK
 from filterd.store import labels, messages, pauses, runs
 from filterd.store.figures import figures
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from slack_sdk.models.views import View
 
     from bot.parts import Parts
     from filterd.store.database import Database
     from filterd.store.figures import Figures
+    from filterd.store.messages import MessageRecord
 
 DAYS = 7
 NIGHTS = timedelta(days=14)
@@ -46,13 +50,13 @@ class Front:
         if role is Role.NOBODY:
             return stranger_view(STRANGER)
         parts = self._parts
-        asked = await asyncio.to_thread(parts.explainer.questions)
+        asked = await waiting(parts)
         found, chart = await week(parts)
         now = parts.now()
         return home_view(
             HomeData(
                 role=role,
-                queue=[parts.rendering.card_of(one.record) for one in asked],
+                queue=[parts.rendering.card_of(record) for record in asked],
                 waiting=len(asked),
                 mine=await parts.desk.read(_mine, user),
                 figures=found,
@@ -74,9 +78,29 @@ async def week(parts: Parts, days: int = DAYS) -> tuple[Figures, str | None]:
     return found, chart
 
 
+async def waiting(parts: Parts, after: str = "") -> list[MessageRecord]:
+    """The mails to judge that nobody has judged meanwhile; those after one, if it is among them.
+
+    Raises StoreError.
+    """
+    asked = [one.record for one in await asyncio.to_thread(parts.explainer.questions)]
+    ids = [record.id for record in asked]
+    start = ids.index(after) + 1 if after in ids else 0
+    return await parts.desk.read(_unjudged, asked[start:])
+
+
+def _unjudged(database: Database, records: Sequence[MessageRecord]) -> list[MessageRecord]:
+    return [
+        record
+        for record in records
+        if not any(label.task == SPAM_TASK for label in labels.standing(database, record.id))
+        and messages.get(database, record.id) is not None
+    ]
+
+
 def _mine(database: Database, user: str) -> list[MyLabel]:
     found = []
-    for label in labels.given_by(database, user, MY_LABELS):
+    for label in labels.newest_standing(database, MY_LABELS, by=user):
         record = messages.get(database, label.message_id)
         found.append(MyLabel(label, "" if record is None else record.subject))
     return found

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bot.access import may, refusal
-from bot.errors import RefusedError
+from bot.answers import person, reason
+from bot.errors import GoneError, RefusedError
 from filterd.errors import ImpossibleError
 from filterd.model.manifest import SPAM_TASK
 from filterd.store import labels
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from bot.desk import Desk
     from bot.gate import Gate
+    from filterd.store.database import Database
     from filterd.store.labels import Label
 
 
@@ -40,21 +41,23 @@ class Labelling:
         try:
             return await self._desk.label(mail_id, task, label, user)
         except ImpossibleError as error:
-            raise RefusedError(f"Not labelled: {error}.") from None
+            if await self._desk.record(mail_id) is None:
+                raise GoneError from None
+            raise RefusedError(f"Not labelled: {reason(error)}.") from None
 
     async def undo(self, user: str, label_id: int) -> Label:
         """Take back a label; another's only with the role for it."""
-        role = await self._gate.role(user)
+        await self._gate.require(user, "undo own")
         target = await self._desk.read(labels.get_label, label_id)
         if target is None:
             raise RefusedError("That label is no longer there.")
-        action = "undo own" if target.by == user else "undo"
-        if not may(role, action):
-            raise RefusedError(refusal(role, action))
+        if target.by != user:
+            await self._gate.require(user, "undo")
         try:
             return await self._desk.undo(label_id, user)
         except ImpossibleError as error:
-            raise RefusedError(f"Not taken back: {error}.") from None
+            why = await self._desk.read(_why_not_undone, target)
+            raise RefusedError(f"Not taken back: {why or reason(error)}.") from None
 
     async def undo_mine(self, user: str, mail_id: str) -> Label:
         """Take back what this person said last of a mail."""
@@ -90,3 +93,14 @@ class Labelling:
                 continue
             undone += 1
         return undone
+
+
+def _why_not_undone(database: Database, label: Label) -> str:
+    """What came after a label that no longer stands; empty if nothing did."""
+    later = [row for row in labels.history(database, label.message_id) if row.id > label.id]
+    for row in later:
+        if row.undoes == label.id:
+            return f"{person(row.by)} has taken it back already"
+        if row.replaces == label.id:
+            return f"{person(row.by)} has said something else since, take that back"
+    return ""

@@ -12,10 +12,13 @@ MANIFEST = Path(__file__).resolve().with_name("manifest.yaml")
 ONLY_HTTP = "# http: "
 SOCKET = "socket_mode_enabled: true"
 NO_SOCKET = "socket_mode_enabled: false"
+# Where `bot.app` takes Slack's requests.
+PATH = "/slack/events"
 
 
 def manifest_text(mode: Literal["socket", "http"], url: str | None = None) -> str:
-    """The manifest as YAML. Mode http needs the URL that Slack sends all its requests to.
+    """The manifest as YAML. Mode http needs the URL that Slack sends all its requests to; one
+    without a path gets ours.
 
     Raises ValueError, which says what is wrong with the URL.
     """
@@ -45,4 +48,4 @@ def _checked(url: str | None) -> str:
         raise ValueError(f"{url!r}: has no host")
     if parts.username is not None or parts.fragment:
         raise ValueError(f"{url!r}: must have neither a user nor a part after #")
-    return url
+    return url if parts.path.strip("/") or parts.query else url.rstrip("/") + PATH

@@ -57,6 +57,8 @@ def bulk_of(memory: str) -> Bulk:
         joined = json.loads(memory)["mails"]
     except (KeyError, TypeError) as error:
         raise ValueError("no mails in it") from error
+    if not isinstance(joined, str):
+        raise ValueError("no mails in it")  # noqa: TRY004  # memory of an older version, not a bug
     return Bulk(tuple(joined[start : start + 26] for start in range(0, len(joined), 26)))
 
 

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 # A mail's id wherever it may stand: in a card's block, or pasted.
 MAIL_ID = re.compile(r"\b[0-7][0-9A-HJKMNP-TV-Z]{25}\b")
+# Rows are numbered; more digits than a row's number has are none of ours.
+NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
+# Slack's bound for action ids.
+MOST_ID = 255
 NO_MAIL = "That button belongs to no mail that I know. It may be from an older version of me."
 
 Surface = Literal["message", "ephemeral", "modal", "home"]
@@ -64,14 +68,17 @@ def click_of(body: Mapping[str, Any]) -> Click:
     try:
         action = body["actions"][0]
         user, trigger = body["user"]["id"], body["trigger_id"]
-        name, _, about = action["action_id"].partition(":")
+        action_id = action["action_id"]
+        if len(action_id) > MOST_ID:
+            raise RefusedError(NO_MAIL)
+        name, _, about = action_id.partition(":")
         option = action.get("selected_option") or {}
         value = str(action.get("value") or option.get("value") or "")
         mail_id = _mail_id(action.get("block_id", ""), value)
     except (KeyError, IndexError, TypeError, AttributeError):
         raise RefusedError(NO_MAIL) from None
     return Click(
-        f"click:{trigger}:{action['action_id']}",
+        f"click:{trigger}:{action_id}",
         user,
         name,
         about,
@@ -96,6 +103,11 @@ def submission_of(body: Mapping[str, Any]) -> Submission:
         return Submission(key, user, view["id"], view["private_metadata"], choices)
     except (KeyError, TypeError, AttributeError):
         raise RefusedError("Slack sent something that I cannot read. Please try again.") from None
+
+
+def numbers_in(text: str) -> list[int]:
+    """Numbers of label rows, separated by commas; what is none is left out."""
+    return [int(each) for each in text.split(",") if NUMBER.fullmatch(each)]
 
 
 def mail_id_in(message: Mapping[str, Any]) -> str | None:

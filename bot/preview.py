@@ -129,6 +129,8 @@ def _with_images(value: Any, images: Mapping[str, bytes]) -> Any:
     if not isinstance(value, dict):
         return value
     found = {name: _with_images(each, images) for name, each in value.items()}
+    # In Slack it only keeps addresses from becoming links; the renderer takes it for plain text.
+    found.pop("verbatim", None)
     file = found.pop("slack_file", None)
     if file is not None:
         found["image_url"] = _data_url("image/png", images.get(file.get("id", ""), b""))

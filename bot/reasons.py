@@ -65,15 +65,15 @@ def why_blocks(why: Why, subject: str) -> list[Block]:
     if why.near is not None:
         blocks.append(SectionBlock(text=MarkdownTextObject(text=_resembled(why.near))))
     parts = [one for one in why.parts if abs(one.odds) >= WORTH_A_WORD][:SHOWN_PARTS]
-    blocks += _list("What the model reads in it", ((one.bare, one.odds) for one in parts))
+    blocks += _list("What the model reads in it", ((_quoted(one.bare), one.odds) for one in parts))
     taught = [one for one in why.reasons if abs(one.odds) >= WORTH_A_WORD][:SHOWN_PARTS]
-    blocks += _list("What staff's labels say of it", ((one.what, one.odds) for one in taught))
+    blocks += _list("What staff's labels say", ((_named(one.what), one.odds) for one in taught))
     blocks.append(ContextBlock(elements=[PlainTextObject(text=f"{judged.model}", emoji=False)]))
     return blocks
 
 
 def _list(title: str, lines: Iterable[tuple[str, float]]) -> list[Block]:
-    shown = [f"{_side(odds)} {_quoted(what)}" for what, odds in lines]
+    shown = [f"{_side(odds)} {what}" for what, odds in lines]
     if not shown:
         return []
     return [
@@ -103,7 +103,7 @@ def _near_line(near: Resembled) -> str:
 
 
 def _taught_line(what: str, odds: float) -> str:
-    return f"{_side(odds)} your labels on: {_quoted(what)}"
+    return f"{_side(odds)} your labels on {_named(what)}"
 
 
 def _part_line(part: str, odds: float) -> str:
@@ -113,6 +113,11 @@ def _part_line(part: str, odds: float) -> str:
 def _side(odds: float) -> str:
     """Red for spam, green for wanted; a word too, for those who do not tell them apart."""
     return "🔴 spam:" if odds > 0 else "🟢 fine:"
+
+
+def _named(what: str) -> str:
+    """What the learner goes by; it quotes words itself."""
+    return in_one_line(what, LONGEST)
 
 
 def _quoted(part: str) -> str:

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 from bot.cards import GivenLabel, MailCard, gone_blocks, mail_blocks, queue_blocks
 from bot.preview import Surface
+from bot.records import ASKED
+from bot.sample_answers import answer_surfaces
+from bot.sample_pages import page_surfaces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +34,10 @@ SPAM = MailCard(
     spam=0.9971,
     threshold=0.99,
     sentiment="negative",
-    why=("text: fee, within 24 hours, goes back", "sender: new to this site"),
+    why=(
+        "🔴 spam: “Pay it within 24 hours or it goes back to the sender.”",
+        "🔴 spam: your labels on “fee”",
+    ),
 )
 HAM = MailCard(
     id="01JDMQ7H2C4Y9S6E1B3G5J8M0D",
@@ -44,7 +50,7 @@ HAM = MailCard(
     spam=0.991,
     threshold=0.99,
     sentiment="negative",
-    asked="Asked, because it is near the threshold.",
+    asked=ASKED["doubtful"],
 )
 HOSTILE = MailCard(
     id="01JDMQ9Z0A1B2C3D4E5F6G7H8J",
@@ -94,6 +100,8 @@ def sample_surfaces() -> list[Surface]:
             "queue-mail", "A mail out of the queue", mail_blocks(HAM, in_queue=True), own=True
         ),
         _message("queue-empty", "Nothing to judge", queue_blocks([], left=0), own=True),
+        *answer_surfaces(SPAM, HAM, NOON, PEOPLE),
+        *page_surfaces([HAM, SPAM, HOSTILE], NOON, PEOPLE),
     ]
 
 

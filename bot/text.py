@@ -27,6 +27,11 @@ def harmless(text: str, most: int) -> str:
     return shortened(_BLANK_LINES.sub("\n\n", defused).strip(), most)
 
 
+def visible(text: str, most: int) -> str:
+    """At most `most` characters of our own text that may quote others': no controls."""
+    return shortened(_UNSEEN.sub("", text[: 4 * most]), most)
+
+
 def in_one_line(text: str, most: int) -> str:
     """As `harmless`, with all white space made single spaces."""
     return shortened(" ".join(harmless(text, 2 * most).split()), most)

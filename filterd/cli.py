@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from filterd import __version__
-from filterd.commands import db, judge, label, models, queue, why
+from filterd.commands import db, judge, label, labels, models, queue, why
 from filterd.commands.terminal import AsJson, Config, out, print_json, say
 from filterd.errors import FilterdError
 from filterd.settings import find_settings_file, load_settings, split_address
@@ -140,6 +140,7 @@ app.command()(judge.check)
 app.command()(judge.scan)
 app.command()(why.why)
 app.command()(label.label)
+app.command()(labels.labels)
 app.command()(queue.queue)
 app.add_typer(models.app, name="models", no_args_is_help=True)
 app.add_typer(db.app, name="db", no_args_is_help=True)

@@ -12,7 +12,9 @@ from pydantic_core import PydanticUndefined
 from filterd.settings import ENVIRONMENT_PREFIX, FIXED_SETTINGS, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+
+    from pydantic_settings import BaseSettings
 
 PAGE_WIDTH = 79
 
@@ -28,10 +30,12 @@ class SettingRow:
     description: str
 
 
-def setting_rows(settings: Settings | None = None) -> list[SettingRow]:
+def setting_rows(
+    settings: BaseSettings | None = None, kind: type[BaseSettings] = Settings
+) -> list[SettingRow]:
     """Every setting in the order of the class, with the values of `settings` if given."""
     rows = []
-    for name, field in Settings.model_fields.items():
+    for name, field in kind.model_fields.items():
         default = "the machine's" if field.default is PydanticUndefined else as_toml(field.default)
         value = default if settings is None else as_toml(getattr(settings, name))
         if name == "database" and settings is not None:
@@ -51,8 +55,8 @@ def settings_file(settings: Settings) -> Iterator[str]:
         yield f"{'#' if row.is_default else ''}{row.name} = {row.value}"
 
 
-def settings_page() -> str:
-    """docs/settings.md, whole."""
+def settings_page(tables: Mapping[str, type[BaseSettings]]) -> str:
+    """docs/settings.md, whole; `tables` are the other processes' tables of the same file."""
     *most, last = (f"`{name}`" for name in FIXED_SETTINGS)
     sources = "`--config`, `FILTERD_CONFIG`, `./filterd.toml`, `/etc/filterd/filterd.toml`"
     lines = [
@@ -65,14 +69,28 @@ def settings_page() -> str:
         "capitals. `filterd settings` shows what is in force. A SIGHUP reads them anew;",
         f"{', '.join(most)} and {last} take a restart.",
         "",
-        "| setting | default | what it does |",
-        "|---|---|---|",
+        *_table(Settings),
     ]
-    lines += [
-        f"| `{row.name}` | `{row.default}` | {row.description.replace('|', chr(92) + '|')} |"
-        for row in setting_rows()
-    ]
+    for name, kind in tables.items():
+        prefix = kind.model_config.get("env_prefix")
+        lines += [
+            "",
+            f"## `[{name}]`",
+            "",
+            f"Settings of `filterd-{name}`: the table `[{name}]` of the same file, overridden by",
+            f"variables that begin with `{prefix}`.",
+            "",
+            *_table(kind),
+        ]
     return "\n".join(lines) + "\n"
+
+
+def _table(kind: type[BaseSettings]) -> Iterator[str]:
+    yield "| setting | default | what it does |"
+    yield "|---|---|---|"
+    for row in setting_rows(kind=kind):
+        description = row.description.replace("|", "\\|")
+        yield f"| `{row.name}` | `{row.default}` | {description} |"
 
 
 def as_toml(value: Any) -> str:

@@ -160,20 +160,23 @@ def history(database: Database, message_id: str) -> list[Label]:
         return [_to_label(row) for row in rows]
 
 
-def given_by(database: Database, by: str, limit: int) -> list[Label]:
-    """A person's labels that stand, newest first. Raises StoreError."""
+def newest_standing(
+    database: Database, limit: int, *, by: str | None = None, since: datetime | None = None
+) -> list[Label]:
+    """The labels that stand, of one person or since then, newest first. Raises StoreError."""
     later, undo, undo_of_later = aliased(Labels), aliased(Labels), aliased(Labels)
     statement = (
         select_labels()
         .where(
-            Labels.by == by,
+            *([] if by is None else [Labels.by == by]),
+            *([] if since is None else [Labels.at >= since]),
             Labels.undoes.is_(None),
             ~exists().where(undo.undoes == Labels.id),
             # Replaced by a later one of the same person that was not undone itself.
             ~exists().where(
                 later.message_id == Labels.message_id,
                 later.task == Labels.task,
-                later.by == by,
+                later.by == Labels.by,
                 later.undoes.is_(None),
                 later.id > Labels.id,
                 ~exists().where(undo_of_later.undoes == later.id),
@@ -191,6 +194,20 @@ def touched(database: Database, after: int) -> list[str]:
     statement = select(Labels.message_id).where(Labels.id > after).distinct()
     with database.read() as connection:
         return list(connection.scalars(statement))
+
+
+def label_log(
+    database: Database, limit: int, *, by: str | None = None, since: datetime | None = None
+) -> list[Label]:
+    """As `newest_standing`, of all that was said: undos and what was replaced, too."""
+    statement = select_labels()
+    if since is not None:
+        statement = statement.where(Labels.at >= since)
+    if by is not None:
+        statement = statement.where(Labels.by == by)
+    with database.read() as connection:
+        rows = connection.execute(statement.order_by(Labels.id.desc()).limit(limit))
+        return [_to_label(row) for row in rows]
 
 
 def standing(database: Database, message_id: str) -> list[Label]:

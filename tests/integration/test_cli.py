@@ -334,6 +334,29 @@ def test_a_label_is_recorded_with_a_name_and_taken_back(filterd, message):
     ]
 
 
+def test_labels_are_listed_and_the_log_has_what_was_taken_back(filterd, message):
+    assert filterd("labels").out == "no labels of the last 30 days\n"
+    filterd("label", ID, "ham", "--by", "anna")
+    filterd("label", ID, "spam", "--by", "anna")
+    filterd("label", ID, "negative", "--by", "bert")
+    filterd("label", "--undo", "3", "--by", "carl")
+    assert [one["label"] for one in filterd("labels", "--json").json] == ["spam"]
+    trail = filterd("labels", "--log", "--json").json
+    assert [(one["id"], one["by"], one["replaces"], one["undoes"]) for one in trail] == [
+        (4, "carl", None, 3),
+        (3, "bert", None, None),
+        (2, "anna", 1, None),
+        (1, "anna", None, None),
+    ]
+    assert [one["id"] for one in filterd("labels", "--log", "--by", "anna", "--json").json] == [
+        2,
+        1,
+    ]
+    shown = filterd("labels", "--log").out
+    assert "takes back 3" in shown
+    assert "of 1 " in shown
+
+
 def test_a_label_names_its_task_and_the_account_is_the_name_if_none_is_given(filterd, message):
     (printed,) = filterd("label", ID, "negative", "--json").json
     assert printed == {"id": 1, "message": ID, "task": "sentiment", "label": "negative"}

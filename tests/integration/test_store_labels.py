@@ -1,7 +1,7 @@
 """Labels: who said what, what counts of it, and taking it back."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,7 +10,16 @@ from store_records import make_record
 
 from filterd.errors import StoreError
 from filterd.store.changes import ChangeMark, change_mark
-from filterd.store.labels import add_label, effective, history, standing, undo_label
+from filterd.store.labels import (
+    add_label,
+    effective,
+    history,
+    label_log,
+    newest_standing,
+    standing,
+    touched,
+    undo_label,
+)
 from filterd.store.messages import write_batch
 
 pytest_plugins = ("store_fixtures",)
@@ -191,6 +200,21 @@ def test_of_many_undos_at_once_one_succeeds(mail):
         done = [row for row in threads.map(attempt, range(8)) if row is not None]
     assert len(done) == 1
     assert history(mail, MAIL) == [label, *done]
+
+
+def test_the_log_has_all_that_was_said_and_the_list_what_stands(mail):
+    first, other = say(mail, "spam", "ann"), say(mail, "ham", "bob", message_id=OTHER_MAIL)
+    second = say(mail, "ham", "ann")
+    assert newest_standing(mail, 9) == [second, other]
+    assert newest_standing(mail, 9, by="ann") == [second]
+    back = undo(mail, second, by="bob")
+    assert newest_standing(mail, 9) == [other, first]
+    assert newest_standing(mail, 1) == [other]
+    assert label_log(mail, 9) == [back, second, other, first]
+    assert label_log(mail, 9, by="bob") == [back, other]
+    assert newest_standing(mail, 9, since=NOON + timedelta(days=1)) == []
+    assert label_log(mail, 9, since=NOON) == [back, second, other, first]
+    assert touched(mail, other.id) == [MAIL]
 
 
 def test_the_change_mark_moves_with_each_label_and_undo_and_only_then(mail):

@@ -11,6 +11,7 @@ import typer
 from prometheus_client.metrics import MetricWrapperBase
 
 import filterd
+from bot.settings import TABLE, BotSettings
 from filterd import cli, metrics
 from filterd.documentation import settings_page
 from filterd.errors import FilterdError
@@ -42,9 +43,11 @@ def commands(command, name):
 
 
 def typed():
+    from bot.cli import app as bot_app
     from trainer.cli import app as trainer_app
 
     return [
+        *commands(typer.main.get_command(bot_app), "filterd-bot"),
         *commands(typer.main.get_command(cli.app), "filterd"),
         *commands(typer.main.get_command(trainer_app), "filterd-trainer"),
     ]
@@ -85,13 +88,14 @@ def metric_names():
             yield f"{name}{{{labels}}}" if labels else name
 
 
-@pytest.mark.parametrize("name", Settings.model_fields)
+@pytest.mark.parametrize("name", [*Settings.model_fields, *BotSettings.model_fields])
 def test_every_setting_is_documented(name):
     assert f"| `{name}` |" in (ROOT / "docs/settings.md").read_text()
 
 
 def test_the_page_of_settings_is_what_the_code_says():
-    assert (ROOT / "docs/settings.md").read_text() == settings_page(), "run `make docs`"
+    page = settings_page({TABLE: BotSettings})
+    assert (ROOT / "docs/settings.md").read_text() == page, "run `make docs`"
 
 
 def test_the_code_still_has_what_is_looked_for_here():

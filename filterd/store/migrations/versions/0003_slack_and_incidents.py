@@ -14,6 +14,11 @@ depends_on = None
 
 
 def upgrade() -> None:
+    with op.batch_alter_table("messages", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_messages_received_at"))
+        batch_op.create_index(
+            "ix_messages_received_at_verdict", ["received_at", "verdict", "sentiment"], unique=False
+        )
     op.create_table(
         "incidents",
         sa.Column("id", sa.Integer(), nullable=False),
