@@ -55,6 +55,7 @@ class Explainer:
         self._encoder: Encoder | None = None
         self._serving: int | None = None
         self._lines: OrderedDict[str, tuple[str, ...]] = OrderedDict()
+        self._asking = threading.Lock()
         self._asked: tuple[datetime, list[Asked]] | None = None
 
     def start(self) -> None:
@@ -92,6 +93,10 @@ class Explainer:
 
     def questions(self) -> list[Asked]:
         """The mails most worth a label of the last day, the same for a minute. StoreError."""
+        with self._asking:
+            return self._questions()
+
+    def _questions(self) -> list[Asked]:
         now = self._now()
         if self._asked is not None and (now - self._asked[0]).total_seconds() < QUESTION_SECONDS:
             return self._asked[1]

@@ -14,7 +14,7 @@ import structlog
 
 from bot.access import Role, may, refusal
 from bot.errors import RefusedError
-from bot.showing import FAULTS, reason_of
+from bot.faults import FAULTS, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from bot.showing import FAULTS, reason_of
+from bot.faults import FAULTS, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +48,9 @@ class Pictures:
             except FAULTS as error:
                 log.warning("no chart", key=key, error=reason_of(error))
                 return None
+            if file_id is None:
+                log.warning("no chart", key=key, error="Slack is not done with it")
+                return None
             self._known[key] = self._clock(), file_id
             while len(self._known) > REMEMBERED:
                 oldest = next(iter(self._known))
@@ -55,7 +58,7 @@ class Pictures:
                 self._uploading.pop(oldest, None)
             return file_id
 
-    async def _upload(self, png: bytes, title: str) -> str:
+    async def _upload(self, png: bytes, title: str) -> str | None:
         answer: Any = await self._client.files_upload_v2(
             content=png, filename="chart.png", title=title
         )
@@ -63,6 +66,6 @@ class Pictures:
         for _ in range(LOOKS):
             info: Any = await self._client.files_info(file=file_id)
             if info["file"].get("mimetype"):
-                break
+                return file_id
             await asyncio.sleep(LOOK_SECONDS)
-        return file_id
+        return None

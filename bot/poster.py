@@ -8,15 +8,25 @@ in the channel first.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from slack_sdk.errors import SlackApiError
+from slack_sdk.errors import SlackObjectFormationError
 
-from bot.showing import FAULTS
-from filterd.errors import StoreError
+from bot.faults import (
+    FAULTS,
+    FOR_PEOPLE,
+    HOPELESS,
+    VANISHED,
+    is_away,
+    reason_of,
+    retry_after,
+    was_not_sent,
+)
+from filterd.errors import FilterdError, StoreError
 from filterd.store import posts
 
 if TYPE_CHECKING:
@@ -29,37 +39,31 @@ if TYPE_CHECKING:
     from bot.desk import Desk
     from filterd.store.posts import Post
 
-# Slack's limit for messages in one channel.
-SECONDS_BETWEEN = 1.05
 LOOK_SECONDS = 0.2
-AT_ONCE = 200
-FIRST_PAUSE, LONGEST_PAUSE = 2.0, 60.0  # seconds until another attempt, doubled each time
-PAUSE_FOR_PEOPLE = 60.0  # where somebody must put something right in Slack
-# Of a refusal that we do not know; an outage of Slack is none.
+# Of a refusal that we do not know.
 MOST_REFUSALS = 10
 # The event name in a message's metadata, by which it is found again after a crash.
 EVENT = "filterd_post"
-# What Slack will never take, however often it is told.
-HOPELESS = frozenset(
-    {"invalid_blocks", "invalid_blocks_format", "msg_too_long", "no_text", "invalid_arguments"}
-)
-# The message was deleted in Slack, or belongs to another app: a card there is no more.
-VANISHED = frozenset({"message_not_found", "cant_update_message", "thread_not_found"})
-FOR_PEOPLE = frozenset(
-    {
-        "channel_not_found",
-        "not_in_channel",
-        "is_archived",
-        "invalid_auth",
-        "account_inactive",
-        "token_revoked",
-        "token_expired",
-        "missing_scope",
-        "restricted_action",
-    }
-)
+MESSAGES_AT_ONCE, MOST_PAGES = 200, 25
+# Until an attempt is over: longer than a call may last, so that nobody else begins meanwhile.
+ATTEMPT = timedelta(seconds=20)
+# How long it may take from noting an attempt to making it.
+LATEST_START = timedelta(seconds=4)
+LAST_SECONDS = 5.0  # for what is being said when the bot stops
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds: between messages in a channel (Slack's limit), until another attempt (doubled each
+    time), and until one where somebody must put something right in Slack.
+    """
+
+    between: float = 1.05
+    first_pause: float = 2.0
+    longest_pause: float = 60.0
+    for_people: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,10 @@ class Said:
 
 
 class Poster:
-    """`run` until cancelled. `render` makes of a post what it should show now."""
+    """`run` until cancelled. `render` makes of a post what it should show now.
+
+    `client` must not try calls again by itself.
+    """
 
     def __init__(
         self,
@@ -82,13 +89,18 @@ class Poster:
         *,
         now: Callable[[], datetime],
         clock: Callable[[], float],
+        pace: Pace,
     ) -> None:
         self._client = client
         self._desk = desk
         self._render = render
         self._now = now
         self._clock = clock
+        self._pace = pace
+        # By channel: when it may be spoken in again, and calls in a row that came to nothing.
         self._free_at: dict[str, float] = {}
+        self._failures: Counter[str] = Counter()
+        self._refusals: Counter[int] = Counter()  # by post
 
     async def run(self) -> None:
         """Say what there is to say, for ever."""
@@ -101,38 +113,53 @@ class Poster:
 
     async def say_all(self) -> None:
         """One round: of each channel that is free, the first post that is due."""
-        busy: set[str] = set()
-        for post in await self._desk.read(posts.pending_posts, AT_ONCE):
-            if post.channel in busy:
-                continue
-            if self._clock() < self._free_at.get(post.channel, 0.0):
-                busy.add(post.channel)
-                continue
-            # Later ones wait for one that Slack could not take: they may be about it.
-            busy.add(post.channel)
-            if post.next_at <= self._now():
-                await self._say(post)
+        for post in await self._desk.read(posts.first_pending, self._now()):
+            if self._clock() >= self._free_at.get(post.channel, 0.0) and post.next_at <= self._now():
+                await _to_its_end(self._say(post))
 
     async def _say(self, post: Post) -> None:
-        said = await self._render(post)
-        unsure = post.ts is None and post.attempts > 0
-        pause = min(FIRST_PAUSE * 2 ** min(post.attempts, 10), LONGEST_PAUSE)
-        again = self._now() + timedelta(seconds=pause)
-        await self._desk.write(posts.begin_post, post, again)
-        self._free_at[post.channel] = self._clock() + SECONDS_BETWEEN
+        thread = await self._thread_of(post)
+        if post.answers is not None and thread is None:
+            await self._give_up(post, "what it answers was never said")
+            return
         try:
-            ts = post.ts or (await self._find(post) if unsure else None)
-            ts = await (self._post(post, said) if ts is None else self._update(post, said, ts))
-        except SlackApiError as error:
-            await self._refused(post, error)
+            said = await self._render(post)
+        except StoreError:
+            raise
+        except Exception as error:
+            # Whatever it is, it must not keep all that comes after from being said.
+            log.exception("a post cannot be shown", post=post.key)
+            await self._give_up(post, f"cannot be shown: {type(error).__name__}")
+            return
+        noted_at = self._now()
+        if not await self._desk.write(posts.begin_post, post, noted_at + ATTEMPT):
+            return
+        if self._now() - noted_at > LATEST_START:
+            return  # the process stood still, or the database did: somebody else may be at it
+        await self._attempt(post, said, thread)
+
+    async def _attempt(self, post: Post, said: Said, thread: str | None) -> None:
+        finding = post.ts is None and post.attempts > 0
+        try:
+            ts = post.ts or (await self._find(post, thread) if finding else None)
+            finding = False
+            if ts is None:
+                ts = await self._post(post, said, thread)
+            else:
+                await self._update(post, said, ts)
         except FAULTS as error:
-            log.warning("slack away, trying again", post=post.key, error=type(error).__name__)
+            pause = await self._failed(post, error, finding=finding)
         else:
+            pause = 0.0
+            del self._failures[post.channel], self._refusals[post.id]
             await self._desk.write(posts.said_post, post, ts, said.change)
             log.info("said", post=post.key, change=said.change)
+        finally:
+            # From when the call is over, since it may take longer to Slack than the next one.
+            self._free_at[post.channel] = self._clock() + self._pace.between
+        self._free_at[post.channel] = self._clock() + max(self._pace.between, pause)
 
-    async def _post(self, post: Post, said: Said) -> str:
-        thread = await self._thread_of(post)
+    async def _post(self, post: Post, said: Said, thread: str | None) -> str:
         answer = await self._client.chat_postMessage(
             channel=post.channel,
             text=said.text,
@@ -144,22 +171,34 @@ class Poster:
         )
         return str(answer["ts"])
 
-    async def _update(self, post: Post, said: Said, ts: str) -> str:
+    async def _update(self, post: Post, said: Said, ts: str) -> None:
         await self._client.chat_update(
             channel=post.channel, ts=ts, text=said.text, blocks=said.blocks
         )
-        return ts
 
-    async def _find(self, post: Post) -> str | None:
+    async def _find(self, post: Post, thread: str | None) -> str | None:
         """A post that Slack may have taken without our hearing of it."""
         oldest = str((post.created_at - timedelta(minutes=1)).timestamp())
-        answer = await self._client.conversations_history(
-            channel=post.channel, oldest=oldest, limit=200, include_all_metadata=True
-        )
-        for message in answer["messages"]:
-            payload = (message.get("metadata") or {}).get("event_payload") or {}
-            if payload.get("key") == post.key:
-                return str(message["ts"])
+        cursor: str | None = None
+        for _ in range(MOST_PAGES):
+            which: dict[str, Any] = {
+                "channel": post.channel,
+                "oldest": oldest,
+                "cursor": cursor,
+                "limit": MESSAGES_AT_ONCE,
+                "include_all_metadata": True,
+            }
+            if thread is None:
+                answer = await self._client.conversations_history(**which)
+            else:
+                answer = await self._client.conversations_replies(ts=thread, **which)
+            for message in answer["messages"]:
+                payload = (message.get("metadata") or {}).get("event_payload") or {}
+                if payload.get("key") == post.key:
+                    return str(message["ts"])
+            cursor = (answer.get("response_metadata") or {}).get("next_cursor")
+            if not cursor:
+                break
         return None
 
     async def _thread_of(self, post: Post) -> str | None:
@@ -168,31 +207,53 @@ class Poster:
         first = await self._desk.read(posts.get_post, post.answers)
         return None if first is None else first.ts
 
-    async def _refused(self, post: Post, error: SlackApiError) -> None:
-        reason = str(error.response.get("error", "unknown"))
-        seconds = _retry_after(error)
+    async def _failed(self, post: Post, error: Exception, *, finding: bool) -> float:
+        """Note what became of an attempt; seconds until the channel may be spoken in again."""
+        reason = reason_of(error)
+        unsure = post.attempts if finding or was_not_sent(error) else 0
+        seconds = retry_after(error)
         if seconds is not None:
-            self._free_at[post.channel] = self._clock() + seconds
-            await self._desk.write(posts.delay_post, post, self._later(seconds))
-        elif reason in HOPELESS or reason in VANISHED:
-            log.error("slack will not take a post", post=post.key, error=reason)
-            await self._desk.write(posts.give_up_post, post, reason)
+            log.warning("slack is busy", post=post.key, seconds=seconds)
+        elif is_away(error):
+            unsure = post.attempts if finding or was_not_sent(error) else post.attempts + 1
+            seconds = self._longer_pause(post)
+            log.warning("slack away, trying again", post=post.key, error=reason, seconds=seconds)
+        elif isinstance(error, SlackObjectFormationError):
+            await self._give_up(post, f"cannot be shown: {reason}")
+        elif reason in VANISHED or (reason in HOPELESS and not finding):
+            await self._give_up(post, reason)
         elif reason in FOR_PEOPLE:
+            seconds = self._pace.for_people
             log.error("slack refuses", post=post.key, channel=post.channel, error=reason)
-            await self._desk.write(posts.delay_post, post, self._later(PAUSE_FOR_PEOPLE))
-        elif post.attempts >= MOST_REFUSALS:
-            log.error("slack refuses, given up", post=post.key, error=reason)
-            await self._desk.write(posts.give_up_post, post, reason)
+        elif self._refusals[post.id] + 1 >= MOST_REFUSALS:
+            await self._give_up(post, reason)
         else:
+            self._refusals[post.id] += 1
+            seconds = self._longer_pause(post)
             log.warning("slack refuses, trying again", post=post.key, error=reason)
+        if seconds is None:
+            return 0.0
+        next_at = self._now() + timedelta(seconds=seconds)
+        await self._desk.write(posts.delay_post, post, next_at, unsure)
+        return seconds
 
-    def _later(self, seconds: float) -> datetime:
-        return self._now() + timedelta(seconds=seconds)
+    def _longer_pause(self, post: Post) -> float:
+        times = self._failures[post.channel]
+        self._failures[post.channel] += 1
+        return min(self._pace.first_pause * 2 ** min(times, 10), self._pace.longest_pause)
+
+    async def _give_up(self, post: Post, reason: str) -> None:
+        log.error("a post is given up", post=post.key, error=reason)
+        del self._refusals[post.id]
+        await self._desk.write(posts.give_up_post, post, reason)
 
 
-def _retry_after(error: SlackApiError) -> float | None:
-    """Seconds until Slack hears us again, if it said that we speak too much."""
-    response: Any = error.response
-    if response.status_code != 429:
-        return None
-    return float(response.headers.get("Retry-After", 30))
+async def _to_its_end(work: Awaitable[None]) -> None:
+    """Await it; who is cancelled meanwhile lets it end, so that what Slack takes is noted."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task}, timeout=LAST_SECONDS)
+        task.cancel()
+        raise

@@ -82,7 +82,7 @@ class Rendering:
             asked=post.content["asked"],
             why=post.content["why"],
         )
-        return Said(mail_blocks(card), mail_text(card), posts.FIRST + rows)
+        return Said(mail_blocks(card), mail_text(card), max(post.wanted, posts.FIRST + rows))
 
 
 def _mail_and_labels(

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.webhook.async_client import AsyncWebhookClient
+
+from bot.faults import FAULTS, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from bot.payloads import Place
 
 RESPONSE_SECONDS = 10
-# What goes wrong between us and Slack; aiohttp's connection errors are OSErrors.
-FAULTS = (SlackClientError, OSError, TimeoutError)
 
 log = structlog.get_logger(__name__)
 
@@ -95,7 +94,7 @@ class Show:
                 unfurl_media=False,
             )
         except FAULTS as error:
-            log.warning("no answer to a click", error=type(error).__name__)
+            log.warning("no answer to a click", error=reason_of(error))
             return False
         if answer.status_code != 200:
             log.warning("no answer to a click", status=answer.status_code)
@@ -116,10 +115,3 @@ class Show:
             log.warning("slack did not take it", method=method, error=reason_of(error))
             return False
         return True
-
-
-def reason_of(error: BaseException) -> str:
-    """Slack's own word for what is wrong, or the error's kind: never what was sent."""
-    if isinstance(error, SlackApiError):
-        return str(error.response.get("error", "unknown"))
-    return type(error).__name__

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import case, func, insert, or_, select, update
 
 from filterd.store.faults import RowError
 from filterd.store.tables import Labels, SlackPosts
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 CARD: Final = "card"
 # The change number of what was never changed.
 FIRST: Final = 1
+# SQLite takes some ten thousand values in a statement, PostgreSQL 65,535.
+IDS_AT_ONCE: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +105,19 @@ def change_post(
     return None if found is None else found.wanted
 
 
-def refresh_cards(database: Database, mail_ids: Sequence[str] | None, *, now: datetime) -> None:
-    """Have the cards of these mails, or of all, shown anew if labels came since. StoreError.
+def refresh_cards(database: Database, mail_ids: Sequence[str] | None, *, due: datetime) -> None:
+    """Have the cards of these mails, or of all, shown anew if labels came since: from `due` on.
 
+    Raises StoreError.
     What a card wants to show is numbered by its mail's label rows, so this may be done again.
     """
+    if mail_ids is not None and len(mail_ids) > IDS_AT_ONCE:
+        mail_ids = None
     rows = select(func.count()).where(Labels.message_id == SlackPosts.message_id).scalar_subquery()
     statement = (
         update(SlackPosts)
         .where(SlackPosts.kind == CARD, SlackPosts.wanted < FIRST + rows)
-        .values(wanted=FIRST + rows, given_up=None, next_at=now)
+        .values(wanted=FIRST + rows, given_up=None, next_at=due)
     )
     if mail_ids is not None:
         statement = statement.where(SlackPosts.message_id.in_(mail_ids))
@@ -146,35 +151,84 @@ def posts_of(database: Database, kind: str, since: datetime) -> list[Post]:
         ]
 
 
-def pending_posts(database: Database, limit: int) -> list[Post]:
-    """Posts that Slack does not show as they should be, oldest first, due or not. StoreError."""
+def carded(database: Database, mail_ids: Sequence[str]) -> set[str]:
+    """Those of these mails that have a card. Raises StoreError."""
+    found: set[str] = set()
+    with database.read() as connection:
+        for start in range(0, len(mail_ids), IDS_AT_ONCE):
+            some = mail_ids[start : start + IDS_AT_ONCE]
+            statement = select(SlackPosts.message_id).where(
+                SlackPosts.kind == CARD, SlackPosts.message_id.in_(some)
+            )
+            found.update(id_ for id_ in connection.scalars(statement) if id_ is not None)
+    return found
+
+
+def first_pending(database: Database, now: datetime) -> list[Post]:
+    """Of each channel the oldest post that Slack does not show as it should be. StoreError.
+
+    One that is there, and of which only a change is not due yet, is passed over; any other that is
+    not due must be waited for, since the later ones may be about it. Of each channel, so that one
+    that the bot was put out of does not hide the others.
+    """
     waiting = (SlackPosts.shown < SlackPosts.wanted, SlackPosts.given_up.is_(None))
-    statement = _select().where(*waiting).order_by(SlackPosts.id).limit(limit)
+    counts = or_(SlackPosts.next_at <= now, SlackPosts.attempts > 0, SlackPosts.ts.is_(None))
+    first = select(func.min(SlackPosts.id)).where(*waiting, counts).group_by(SlackPosts.channel)
+    statement = _select().where(SlackPosts.id.in_(first)).order_by(SlackPosts.id)
     with database.read() as connection:
         return [_to_post(row) for row in connection.execute(statement)]
 
 
-def begin_post(database: Database, post: Post, next_at: datetime) -> None:
-    """Note an attempt before it is made, and when to try again if nothing comes of it. StoreError.
+def begin_post(database: Database, post: Post, next_at: datetime) -> bool:
+    """Note an attempt before it is made, and when it is over at the latest. Raises StoreError.
 
-    So that after a crash it is known that Slack may have it already.
+    So that after a crash it is known that Slack may have it already. False if the row has changed
+    since `post` was read: then another process is at it, or there is something else to say.
     """
-    _change(database, post, attempts=SlackPosts.attempts + 1, next_at=next_at)
+    statement = (
+        update(SlackPosts)
+        .where(
+            SlackPosts.id == post.id,
+            SlackPosts.attempts == post.attempts,
+            SlackPosts.next_at == post.next_at,
+            SlackPosts.wanted == post.wanted,
+            SlackPosts.shown == post.shown,
+        )
+        .values(attempts=SlackPosts.attempts + 1, next_at=next_at)
+    )
+    with database.write() as connection:
+        return connection.execute(statement.returning(SlackPosts.id)).first() is not None
 
 
-def delay_post(database: Database, post: Post, next_at: datetime) -> None:
-    """Slack would not take it now; not an attempt that may have succeeded. Raises StoreError."""
-    _change(database, post, attempts=0, next_at=next_at)
+def delay_post(database: Database, post: Post, next_at: datetime, attempts: int) -> None:
+    """Nothing came of an attempt: try again then. Raises StoreError.
+
+    `attempts` of those that were made may have reached Slack.
+    """
+    _change(database, post, attempts=attempts, next_at=next_at)
 
 
 def said_post(database: Database, post: Post, ts: str, shown: int) -> None:
-    """Slack shows change number `shown` of the post, as `ts`. Raises StoreError."""
-    _change(database, post, ts=ts, shown=shown, attempts=0)
+    """Slack shows change number `shown` of the post, as `ts`. Raises StoreError.
+
+    Two ways lead there: the poster's, and the answer to a click. If the other one came through
+    since `post` was read, nobody knows which was the last in Slack, so it is shown once more.
+    """
+    alone = SlackPosts.shown == post.shown
+    # Where it is the number of before, the other one cannot be told from it: take it for there.
+    noted = 0 if shown == post.shown else case((alone, shown), else_=0)
+    _change(database, post, ts=ts, shown=noted, attempts=0)
 
 
 def give_up_post(database: Database, post: Post, why: str) -> None:
-    """It will not be said, unless it is changed. Raises StoreError."""
-    _change(database, post, given_up=why)
+    """It will not be said, unless it was changed since or is later. Raises StoreError."""
+    statement = (
+        update(SlackPosts)
+        .where(SlackPosts.id == post.id, SlackPosts.wanted == post.wanted)
+        .values(given_up=why)
+    )
+    with database.write() as connection:
+        connection.execute(statement)
 
 
 def _change(database: Database, post: Post, **values: Any) -> None:

@@ -203,6 +203,23 @@ class Leases(Base):
     expires_at: Mapped[datetime | None] = mapped_column(comment="free for anyone after this")
 
 
+class BundleScores(Base):
+    """What a new bundle gives to mails that were labelled before it: the learner goes by these."""
+
+    __tablename__ = "bundle_scores"
+
+    version: Mapped[str] = mapped_column(
+        primary_key=True,
+        comment="of the bundle; no foreign key: they are written before it is published",
+    )
+    message_id: Mapped[str] = mapped_column(
+        String(ULID_LENGTH),
+        primary_key=True,
+        comment="a labelled mail; no foreign key: retention may remove it",
+    )
+    spam: Mapped[float] = mapped_column(comment="its probability by the bundle alone, 0..1")
+
+
 class Incidents(Base):
     """What goes wrong for a while, as a process of the mail path saw it: from when until when."""
 

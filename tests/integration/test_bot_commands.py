@@ -8,7 +8,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from bot_fixtures import PRIVATE, Office
+from bot_office import PRIVATE, Office
 from slack_stage.workspace import ALERTS, ELSEWHERE
 from tiny_bundle import make_tiny_bundle
 
@@ -48,15 +48,12 @@ def socket_office(module_office, module_folder, slack_stage, bot_settings):
 def either(request, office):
     """The bot that takes requests, then one that has a socket."""
     if request.param == "http":
-        return office
+        yield office
+        return
     other = request.getfixturevalue("socket_office")
     other.begin()
-    request.addfinalizer(lambda: check(other))
-    return other
-
-
-def check(office):
-    assert office.problems() == []
+    yield other
+    assert other.problems() == []
 
 
 def words(answer):
@@ -134,7 +131,7 @@ def test_find_takes_words_of_subject_and_text_the_sender_and_both_ids(either, an
         message_id=f"<q-{either.by}@{PRIVATE}.example>",
     )
     for query in (
-        "märkisch gmbh",
+        "rkisch gmbh",
         "MARMOSET FEE",
         f"accounts-{either.by}@",
         mail,
@@ -142,8 +139,6 @@ def test_find_takes_words_of_subject_and_text_the_sender_and_both_ids(either, an
         f"<q-{either.by}@{PRIVATE}.example>",
         f"q-{either.by}@{PRIVATE}.example",
     ):
-        if query == "märkisch gmbh":
-            query = "rkisch gmbh"  # SQLite: case matters outside ASCII
         answer = either.type(anna, f"find {query}")
         assert f"open:{mail}" in buttons(answer, "open:"), query
         opened = either.click(anna, answer, f"open:{mail}")
@@ -172,7 +167,8 @@ def test_why_names_what_spoke_for_the_verdict(either, anna):
     answer = either.type(anna, f"why {mail}")
     assert "spam from 90.0% on" in words(answer)
     assert "The model" in words(answer)
-    assert "lottery" in words(answer)
+    assert "What the model reads in it" in words(answer)
+    assert "you won the lottery" in words(answer)
 
 
 def test_why_of_a_mail_whose_text_is_not_kept_says_what_can_be_said(office, anna):
