@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from bot.answers import details_blocks, lines_of, reason, said
+from bot.answers import lines_of, reason, said
 from bot.bulk import kin_of, label_in_bulk
-from bot.cards import gone_blocks, mail_blocks, mail_text
 from bot.errors import GoneError, RefusedError
 from bot.front import waiting
 from bot.modals import (
@@ -19,6 +18,7 @@ from bot.modals import (
     modal,
     waiting_modal,
 )
+from bot.onemail import card_blocks, card_of, card_view, details, record_of
 from bot.payloads import NO_MAIL, mail_id_in, numbers_in
 from bot.reasons import why_blocks
 from bot.text import escaped, in_one_line
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from bot.modals import Kinship
     from bot.parts import Parts
     from bot.payloads import Click, Submission
-    from filterd.store.messages import MessageRecord
 
 FOUND = 10
 LATE = "Slack did not let me open a window in time. Please click again."
@@ -88,7 +87,7 @@ class Actions:
                 raise RefusedError(LATE)
             return
         view_id = await self._parts.show.open(trigger, waiting_modal("Mail"))
-        await self._fill(view_id, "Mail", lambda: self._card_view(mail_id))
+        await self._fill(view_id, "Mail", lambda: card_view(self._parts, mail_id))
 
     async def _label(self, click: Click) -> None:
         task, label = SPAM_TASK, click.about
@@ -121,7 +120,7 @@ class Actions:
         elif click.place.surface == "message":
             await self._show_post_again(click)
         else:
-            await self._put(click, *await self._card(_mail_of(click)))
+            await self._put(click, *await card_of(self._parts, _mail_of(click)))
         if click.place.surface == "modal":
             # It may have been opened from there, and lies under the modal.
             await self._front.publish(click.user)
@@ -131,7 +130,7 @@ class Actions:
         place, desk = click.place, self._parts.desk
         post = await desk.read(posts.post_at, place.channel, place.ts)
         if post is None or post.ts is None:
-            blocks, text = await self._card(_mail_of(click))
+            blocks, text = await card_of(self._parts, _mail_of(click))
             await self._parts.show.privately(place, click.user, blocks, text)
             return
         now = await self._parts.rendering.said(post)
@@ -154,7 +153,7 @@ class Actions:
         kind = click.value.partition(":")[0]
         if kind == "details":
             await self._parts.gate.require(click.user, "why")
-            await self._beside(click, "Details", lambda: self._details(_mail_of(click)))
+            await self._beside(click, "Details", lambda: details(self._parts, _mail_of(click)))
         elif kind in ("similar", "sender"):
             await self._parts.gate.require(click.user, "bulk label")
             kin: Kinship = "similar" if kind == "similar" else "sender"
@@ -163,12 +162,9 @@ class Actions:
             raise RefusedError(NO_MAIL)
 
     async def _bulk_view(self, click: Click, kin: Kinship) -> View:
-        record = await self.record(_mail_of(click))
+        record = await record_of(self._parts, _mail_of(click))
         found = await kin_of(self._parts, record.id, kin)
         return bulk_modal(kin, [self._parts.rendering.card_of(each) for each in found])
-
-    async def _details(self, mail_id: str) -> list[Block]:
-        return details_blocks(await self.record(mail_id))
 
     async def _find(self, sent: Submission) -> View:
         await self._parts.gate.require(sent.user, "find")
@@ -177,7 +173,7 @@ class Actions:
         if not found:
             return find_modal(f"No mail with “{escaped(in_one_line(query, 60))}”. Another try?")
         if len(found) == 1:
-            return await self._card_view(found[0].id)
+            return await card_view(self._parts, found[0].id)
         cards = [self._parts.rendering.card_of(record) for record in found]
         return modal("Which one?", lines_of(cards, f"*{count(len(found), 'mail')}*, newest first"))
 
@@ -185,16 +181,16 @@ class Actions:
         await self._parts.gate.require(click.user, "find")
         mail_id = _mail_of(click)
         if click.place.surface in ("ephemeral", "modal"):
-            await self._put(click, *await self._card(mail_id))
+            await self._put(click, *await card_of(self._parts, mail_id))
         else:
-            await self._beside(click, "Mail", lambda: self._card_blocks(mail_id))
+            await self._beside(click, "Mail", lambda: card_blocks(self._parts, mail_id))
 
     async def _next(self, click: Click) -> None:
         """The next mail of the queue that nobody has labelled, after the one that is shown."""
         await self._parts.gate.require(click.user, "queue")
         left = await waiting(self._parts, after=click.mail_id)
         if left:
-            await self._put(click, *await self._card(left[0].id))
+            await self._put(click, *await card_of(self._parts, left[0].id))
         else:
             await self._put(click, said(ALL_JUDGED), ALL_JUDGED)
 
@@ -236,25 +232,6 @@ class Actions:
             await self._parts.show.change(click.place.view_id, modal("Mail", blocks))
         else:
             await self._parts.show.in_place(click.place, blocks, text)
-
-    async def _card(self, mail_id: str) -> tuple[list[Block], str]:
-        card = await self._parts.rendering.card(mail_id)
-        if card is None:
-            return gone_blocks(), "This mail is no longer kept"
-        return mail_blocks(card, in_queue=True), mail_text(card)
-
-    async def _card_blocks(self, mail_id: str) -> list[Block]:
-        return (await self._card(mail_id))[0]
-
-    async def _card_view(self, mail_id: str) -> View:
-        return modal("Mail", await self._card_blocks(mail_id))
-
-    async def record(self, mail_id: str) -> MessageRecord:
-        """The record of a mail. RefusedError if there is none any more."""
-        record = await self._parts.desk.record(mail_id)
-        if record is None:
-            raise GoneError
-        return record
 
 
 def _mail_of(click: Click) -> str:

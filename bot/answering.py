@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bot.answers import lines_of, models_blocks, paused_by, reason, said, stats_blocks
-from bot.cards import gone_blocks, mail_blocks, queue_blocks
+from bot.cards import queue_blocks
 from bot.commands import days_of, help_text
 from bot.errors import RefusedError
 from bot.front import NIGHTS, waiting, week
+from bot.onemail import card_blocks
 from bot.serving import serving
 from bot.text import escaped, in_one_line
 from bot.words import count
@@ -105,12 +106,12 @@ class Answering:
         if command.name == "sentiment":
             task, label = "sentiment", command.words[1].lower()
         await self._labelling.label(user, mail_id, task, label)
-        return await self._card(mail_id)
+        return await card_blocks(self._parts, mail_id)
 
     async def _undo(self, user: str, command: Command) -> list[Block]:
         mail_id = (await self._one(command.words[0])).id
         await self._labelling.undo_mine(user, mail_id)
-        return await self._card(mail_id)
+        return await card_blocks(self._parts, mail_id)
 
     async def _stats(self, _user: str, command: Command) -> list[Block]:
         return stats_blocks(*await week(self._parts, days_of(command.words)))
@@ -177,10 +178,6 @@ class Answering:
         if len(meant) > 1:
             raise RefusedError(f"“{shown}” means several mails; type more of the id.")
         return meant[0]
-
-    async def _card(self, mail_id: str) -> list[Block]:
-        card = await self._parts.rendering.card(mail_id)
-        return gone_blocks() if card is None else mail_blocks(card, in_queue=True)
 
 
 def _pausable(command: Command) -> tuple[pauses.What, ...]:

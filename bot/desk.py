@@ -161,9 +161,7 @@ class Desk:
             self._failed = None
             return done
 
-    async def _persist(
-        self, pool: ThreadPoolExecutor, work: Callable[[], T], deadline: float
-    ) -> T:
+    async def _persist(self, pool: ThreadPoolExecutor, work: Callable[[], T], deadline: float) -> T:
         loop = asyncio.get_running_loop()
         pause = FIRST_PAUSE
         while True:

@@ -7,6 +7,7 @@ cannot renew it in time stops before another can begin.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -21,20 +22,20 @@ from filterd.store import leases, pauses, posts, runs
 from filterd.store.figures import figures
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Mapping
     from datetime import date, datetime
     from typing import Any
 
     from bot.drift import Drift
     from bot.parts import Parts
-    from bot.poster import Poster
-    from bot.watch import Watch
     from filterd.settings import Settings
     from filterd.store.database import Database
 
+    Job = Callable[[], Coroutine[Any, Any, None]]
+
 LEASE = "slack"
-LASTS = timedelta(seconds=20)
-RENEW_SECONDS = 5.0
+# Until a job that failed in a way nobody foresaw is begun anew.
+FAILED_SECONDS = 5.0
 ALERT_SECONDS = 5.0
 DIGEST_SECONDS = 20.0
 DRIFT_EVERY = timedelta(minutes=15)
@@ -45,57 +46,91 @@ DIGEST = "digest"
 log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Term:
+    """For how long the duty is taken, and how often that is renewed, both in seconds."""
+
+    lasts: float = 20.0
+    renew: float = 5.0
+
+
 class Duty:
-    """`run` until cancelled. `holder` names this process among all that share the database."""
+    """`run` until cancelled. `holder` names this process among all that share the database.
+
+    `clock` gives seconds that only grow.
+    """
 
     def __init__(
-        self, parts: Parts, settings: Settings, watch: Watch, poster: Poster, holder: str
+        self,
+        parts: Parts,
+        settings: Settings,
+        jobs: Mapping[str, Job],
+        holder: str,
+        *,
+        clock: Callable[[], float],
+        term: Term,
     ) -> None:
         self._parts = parts
         self._settings = settings
-        self._watch = watch
-        self._poster = poster
+        self._jobs: dict[str, Job] = {
+            **jobs,
+            "alerts": lambda: _repeat(self.look_for_alerts, ALERT_SECONDS),
+            "digest": lambda: _repeat(self.make_digest, DIGEST_SECONDS),
+        }
         self._holder = holder
+        self._clock = clock
+        self._term = term
         self._done: set[date] = set()
         self._found: tuple[datetime, Drift | None] | None = None
 
     async def run(self) -> None:
         """Take the lease when it is free, and do the duty while it is ours."""
         while True:
-            lease = await self._take()
+            begun = self._clock()
+            try:
+                lease = await self._take()
+            except StoreError as error:
+                log.warning("no lease, the database is away", error=str(error))
+                lease = None
             if lease is not None:
                 log.info("on duty", token=lease.token)
-                await self._serve(lease)
-            await asyncio.sleep(RENEW_SECONDS)
+                await self._serve(lease, begun + self._term.lasts)
+            await asyncio.sleep(self._term.renew)
 
-    async def _serve(self, lease: leases.Lease) -> None:
-        """All jobs, until the lease is lost or a job ends, which none should."""
+    async def _serve(self, lease: leases.Lease, until: float) -> None:
+        """All jobs, until the lease is lost, which it is at `until` unless it is renewed."""
         jobs = [
-            asyncio.create_task(work, name=name)
-            for name, work in (
-                ("watch", self._watch.run()),
-                ("poster", self._poster.run()),
-                ("alerts", self._repeat(self.look_for_alerts, ALERT_SECONDS)),
-                ("digest", self._repeat(self.make_digest, DIGEST_SECONDS)),
-            )
+            asyncio.create_task(_kept_up(name, job), name=name) for name, job in self._jobs.items()
         ]
+        why = "told to end"
         try:
-            while (kept := await self._take()) is not None and kept.token == lease.token:
-                ended, _ = await asyncio.wait(
-                    jobs, timeout=RENEW_SECONDS, return_when=asyncio.FIRST_COMPLETED
-                )
-                for job in ended:
-                    why = job.exception()
-                    log.error("a duty ended, all begin anew", job=job.get_name(), exc_info=why)
-                if ended:
+            while True:
+                await asyncio.sleep(self._term.renew)
+                begun = self._clock()
+                if await self._is_renewed(lease, until - begun):
+                    until = begun + self._term.lasts
+                elif self._clock() >= until - self._term.renew:
+                    why = "the lease could not be renewed in time"
                     break
-            else:
-                log.warning("another replica is on duty now")
+        except _LostError:
+            why = "another replica has the lease"
         finally:
-            for job in jobs:
-                job.cancel()
+            log.info("off duty", why=why)
+            for running in jobs:
+                running.cancel()
             await asyncio.gather(*jobs, return_exceptions=True)
             await self._give_back(lease)
+
+    async def _is_renewed(self, lease: leases.Lease, seconds: float) -> bool:
+        """False if nobody can say, at least not within `seconds`. Raises _LostError."""
+        try:
+            kept = await asyncio.wait_for(self._take(), max(seconds, 0.0))
+        except (StoreError, TimeoutError) as error:
+            log.warning("the lease is not renewed", error=str(error))
+            return False
+        if kept is None or kept.token != lease.token:
+            raise _LostError
+        return True
 
     async def look_for_alerts(self) -> None:
         """Begin, change and end alerts by what ails the mail path now."""
@@ -142,26 +177,38 @@ class Duty:
         asked = await asyncio.to_thread(parts.explainer.questions)
         return digest_content(week.days[-1], week, nights, asked)
 
-    async def _repeat(self, work: Callable[[], Coroutine[Any, Any, None]], seconds: float) -> None:
-        while True:
-            try:
-                await work()
-            except FilterdError as error:
-                log.warning("put off", error=str(error))
-            await asyncio.sleep(seconds)
-
     async def _take(self) -> leases.Lease | None:
-        """The lease, taken or renewed; None if another has it, or nobody can say."""
-        try:
-            return await self._parts.desk.write(
-                leases.take_lease, LEASE, self._holder, now=self._parts.now(), lasts=LASTS
-            )
-        except StoreError as error:
-            log.warning("no lease, the database is away", error=str(error))
-            return None
+        """The lease, taken or renewed; None if another has it. Raises StoreError."""
+        lasts = timedelta(seconds=self._term.lasts)
+        return await self._parts.desk.once(
+            leases.take_lease, LEASE, self._holder, now=self._parts.now(), lasts=lasts
+        )
 
     async def _give_back(self, lease: leases.Lease) -> None:
         try:
-            await self._parts.desk.write(leases.give_back_lease, lease)
+            await self._parts.desk.once(leases.give_back_lease, lease)
         except StoreError as error:
             log.warning("the lease ends by itself", error=str(error))
+
+
+class _LostError(Exception):
+    """Another has the lease."""
+
+
+async def _kept_up(name: str, job: Job) -> None:
+    """A job that should never end: one that fails must not end the others."""
+    while True:
+        try:
+            await job()
+        except Exception:
+            log.exception("a duty failed, it begins anew", job=name)
+        await asyncio.sleep(FAILED_SECONDS)
+
+
+async def _repeat(work: Job, seconds: float) -> None:
+    while True:
+        try:
+            await work()
+        except FilterdError as error:
+            log.warning("put off", error=str(error))
+        await asyncio.sleep(seconds)

@@ -17,7 +17,7 @@ import structlog
 from bot.reasons import why_lines
 from filterd.asking import questions
 from filterd.errors import FilterdError
-from filterd.model.champion import champion_path
+from filterd.model.champion import champion_path, champion_version
 from filterd.model.encoder import open_encoder
 from filterd.policy import Policy
 from filterd.store.models import champion
@@ -50,7 +50,8 @@ class Explainer:
         self._database = database
         self._settings = settings
         self._now = now
-        self._site = SiteWatch(database)
+        self._shipped = champion_version(None)
+        self._site = SiteWatch(database, serving=self._version)
         self._loading = threading.Lock()
         self._encoder: Encoder | None = None
         self._serving: int | None = None
@@ -68,16 +69,17 @@ class Explainer:
 
     def why(self, mail_id: str) -> Why:
         """Why, by the model that serves and all labels of now. Raises FilterdError."""
+        encoder = self._open()
         judges = Judges(
-            self._open(),
+            encoder,
             Policy("tag", self._settings.spam_threshold),
-            self._site.learner,
+            self._site.learner_for(encoder.bundle.version),
             self._database,
         )
         return why_recorded(mail_id, judges, self._now().timestamp())
 
     def lines(self, mail_id: str) -> tuple[str, ...]:
-        """The reasons in three lines; none if they cannot be told. Never raises FilterdError."""
+        """The reasons in three lines; none if they cannot be told. Raises nothing."""
         known = self._lines.get(mail_id)
         if known is not None:
             return known
@@ -85,6 +87,10 @@ class Explainer:
             lines = why_lines(self.why(mail_id))
         except FilterdError as error:
             log.info("no reasons", id=mail_id, error=str(error))
+            return ()
+        except Exception:
+            # A card without reasons is better than none.
+            log.exception("no reasons", id=mail_id)
             return ()
         self._lines[mail_id] = lines
         while len(self._lines) > REMEMBERED:
@@ -122,3 +128,8 @@ class Explainer:
                 self._encoder = open_encoder(path, threads=1, previous=self._encoder)
                 self._serving = mark
             return self._encoder
+
+    def _version(self) -> str:
+        """The version of the bundle that should serve. StoreError."""
+        row = champion(self._database)
+        return self._shipped if row is None else row.version

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError, SlackObjectFormationError
@@ -74,11 +74,7 @@ def retry_after(error: BaseException) -> float | None:
     """Seconds until Slack hears us again, if it said that we speak too much."""
     if not isinstance(error, SlackApiError) or _status(error) != 429:
         return None
-    return seconds_of(getattr(error.response, "headers", None) or {})
-
-
-def seconds_of(headers: Any) -> float:
-    """What `Retry-After` says in an answer's headers, which know no case."""
+    headers = getattr(error.response, "headers", None) or {}
     try:
         return max(float(headers.get("Retry-After", RETRY_AFTER)), 0.0)
     except ValueError:

@@ -33,6 +33,8 @@ MOST_UNJUDGED: Final = 0.05
 LEAST_FREE_SHARE: Final = 0.05
 LEAST_FREE: Final = 500_000_000  # bytes
 MEGABYTE: Final = 1_000_000
+# Kind of incident -> how long it must last to be told: the next hop's restart is no ailment.
+BRIEF: Final = {"next_hop": timedelta(seconds=10)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,8 @@ def _incidents(database: Database, now: datetime) -> list[Ailment]:
     found = []
     for kind, group in groupby(incidents, key=lambda one: one.kind):
         first, *others = group  # the oldest first, still
+        if now - first.began_at < BRIEF.get(kind, timedelta(0)):
+            continue
         workers = len({first.source, *(other.source for other in others)})
         text = f"{first.text} ({workers} workers say so)" if workers > 1 else first.text
         found.append(Ailment(kind, text, first.began_at))

@@ -47,12 +47,11 @@ class Labelling:
 
     async def undo(self, user: str, label_id: int) -> Label:
         """Take back a label; another's only with the role for it."""
-        await self._gate.require(user, "undo own")
         target = await self._desk.read(labels.get_label, label_id)
+        of_another = target is not None and target.by != user
+        await self._gate.require(user, "undo" if of_another else "undo own")
         if target is None:
             raise RefusedError("That label is no longer there.")
-        if target.by != user:
-            await self._gate.require(user, "undo")
         try:
             return await self._desk.undo(label_id, user)
         except ImpossibleError as error:

@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from slack_bolt.response import BoltResponse
 
 from bot.answers import said
 from bot.commands import parse
@@ -18,7 +19,7 @@ from bot.errors import RefusedError
 from bot.modals import BULK, FIND, modal, waiting_modal
 from bot.payloads import Place, click_of, submission_of
 from bot.text import escaped
-from filterd.errors import FilterdError, StoreError
+from filterd.errors import FilterdError, ImpossibleError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -59,11 +60,15 @@ class Listeners:
         app.shortcut("label_mail")(self._on_shortcut)
         app.view(re.compile(f"{BULK}|{FIND}"))(self._on_submit)
         app.event("app_home_opened")(self._on_home)
+        app.error(_not_understood)
 
     async def drain(self, seconds: float) -> None:
         """Let what was begun come to its end."""
-        if self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=seconds)
+        if not self._tasks:
+            return
+        _, left = await asyncio.wait(set(self._tasks), timeout=seconds)
+        if left:
+            log.error("the database did not answer in time, clicks are lost", count=len(left))
 
     async def _on_click(self, ack: AsyncAck, body: dict[str, Any]) -> None:
         place, user = _place_of(body)
@@ -157,6 +162,7 @@ class Listeners:
         self, key: str, place: Place, user: str, work: Callable[[], Awaitable[None]]
     ) -> None:
         """Do it if Slack delivers it for the first time; tell the person what goes wrong."""
+        log.debug("delivered", key=key, by=user)
         try:
             if not await self._parts.desk.take_up(key):
                 log.info("delivered again", key=key)
@@ -164,6 +170,8 @@ class Listeners:
             await work()
         except RefusedError as error:
             await self._tell(place, user, str(error))
+        except ImpossibleError as error:
+            await self._tell(place, user, f":warning: {escaped(str(error))}")
         except StoreError as error:
             log.error("not saved", key=key, by=user, error=str(error))  # noqa: TRY400  # its one line says it
             await self._tell(place, user, NOT_SAVED.format(error=escaped(str(error))))
@@ -179,6 +187,12 @@ class Listeners:
             await self._parts.show.change(place.view_id, _telling(text))
         else:
             await self._parts.show.privately(place, user, said(text), text)
+
+
+async def _not_understood(error: Exception) -> BoltResponse:
+    """A payload that lacks what Slack promises. What goes wrong with work is not for here."""
+    log.error("a delivery was not understood", error=repr(error))
+    return BoltResponse(status=400)
 
 
 def _telling(text: str) -> View:

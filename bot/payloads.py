@@ -18,6 +18,7 @@ NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 # Slack's bound for action ids.
 MOST_ID = 255
 NO_MAIL = "That button belongs to no mail that I know. It may be from an older version of me."
+UNREADABLE = "Slack sent something that I cannot read. Please try again."
 
 Surface = Literal["message", "ephemeral", "modal", "home"]
 
@@ -69,24 +70,17 @@ def click_of(body: Mapping[str, Any]) -> Click:
         action = body["actions"][0]
         user, trigger = body["user"]["id"], body["trigger_id"]
         action_id = action["action_id"]
-        if len(action_id) > MOST_ID:
+        if not _are_texts(user, trigger, action_id) or len(action_id) > MOST_ID:
             raise RefusedError(NO_MAIL)
         name, _, about = action_id.partition(":")
         option = action.get("selected_option") or {}
         value = str(action.get("value") or option.get("value") or "")
         mail_id = _mail_id(action.get("block_id", ""), value)
+        place = _place(body)
     except (KeyError, IndexError, TypeError, AttributeError):
         raise RefusedError(NO_MAIL) from None
-    return Click(
-        f"click:{trigger}:{action_id}",
-        user,
-        name,
-        about,
-        value,
-        mail_id,
-        _place(body),
-        trigger,
-    )
+    key = f"click:{trigger}:{action_id}"
+    return Click(key, user, name, about, value, mail_id, place, trigger)
 
 
 def submission_of(body: Mapping[str, Any]) -> Submission:
@@ -99,10 +93,13 @@ def submission_of(body: Mapping[str, Any]) -> Submission:
             for action_id, state in block.items()
         }
         user = body["user"]["id"]
-        key = f"submit:{body.get('trigger_id') or view['id'] + view['hash']}"
-        return Submission(key, user, view["id"], view["private_metadata"], choices)
+        memory = view["private_metadata"]
+        trigger = body.get("trigger_id") or view["id"] + view["hash"]
+        if not _are_texts(user, view["id"], memory, trigger):
+            raise RefusedError(UNREADABLE)
+        return Submission(f"submit:{trigger}", user, view["id"], memory, choices)
     except (KeyError, TypeError, AttributeError):
-        raise RefusedError("Slack sent something that I cannot read. Please try again.") from None
+        raise RefusedError(UNREADABLE) from None
 
 
 def numbers_in(text: str) -> list[int]:
@@ -112,13 +109,11 @@ def numbers_in(text: str) -> list[int]:
 
 def mail_id_in(message: Mapping[str, Any]) -> str | None:
     """The mail that a Slack message is about: of a card, or of a notice that quotes its id."""
-    for block in message.get("blocks") or []:
-        found = MAIL_ID.search(str(block.get("block_id", "")))
-        if found:
-            return found[0]
-    texts = [str(message.get("text", "")), str(message.get("blocks", ""))]
-    texts += [str(attachment) for attachment in message.get("attachments") or []]
-    for text in texts:
+    blocks = message.get("blocks")
+    cards = [one for one in blocks if isinstance(one, dict)] if isinstance(blocks, list) else []
+    ids = [str(block.get("block_id", "")) for block in cards]
+    rest = (message.get("text"), blocks, message.get("attachments"))
+    for text in (*ids, *map(str, rest)):
         found = MAIL_ID.search(text)
         if found:
             return found[0]
@@ -131,6 +126,10 @@ def _mail_id(block_id: str, value: str) -> str:
         if found:
             return found[0]
     return ""
+
+
+def _are_texts(*values: object) -> bool:
+    return all(isinstance(value, str) for value in values)
 
 
 def _place(body: Mapping[str, Any]) -> Place:

@@ -26,7 +26,7 @@ from bot.faults import (
     retry_after,
     was_not_sent,
 )
-from filterd.errors import FilterdError, StoreError
+from filterd.errors import StoreError
 from filterd.store import posts
 
 if TYPE_CHECKING:
@@ -114,7 +114,10 @@ class Poster:
     async def say_all(self) -> None:
         """One round: of each channel that is free, the first post that is due."""
         for post in await self._desk.read(posts.first_pending, self._now()):
-            if self._clock() >= self._free_at.get(post.channel, 0.0) and post.next_at <= self._now():
+            if (
+                self._clock() >= self._free_at.get(post.channel, 0.0)
+                and post.next_at <= self._now()
+            ):
                 await _to_its_end(self._say(post))
 
     async def _say(self, post: Post) -> None:
@@ -140,6 +143,7 @@ class Poster:
 
     async def _attempt(self, post: Post, said: Said, thread: str | None) -> None:
         finding = post.ts is None and post.attempts > 0
+        pause = 0.0
         try:
             ts = post.ts or (await self._find(post, thread) if finding else None)
             finding = False
@@ -150,14 +154,12 @@ class Poster:
         except FAULTS as error:
             pause = await self._failed(post, error, finding=finding)
         else:
-            pause = 0.0
             del self._failures[post.channel], self._refusals[post.id]
             await self._desk.write(posts.said_post, post, ts, said.change)
             log.info("said", post=post.key, change=said.change)
         finally:
             # From when the call is over, since it may take longer to Slack than the next one.
-            self._free_at[post.channel] = self._clock() + self._pace.between
-        self._free_at[post.channel] = self._clock() + max(self._pace.between, pause)
+            self._free_at[post.channel] = self._clock() + max(self._pace.between, pause)
 
     async def _post(self, post: Post, said: Said, thread: str | None) -> str:
         answer = await self._client.chat_postMessage(
@@ -240,7 +242,7 @@ class Poster:
     def _longer_pause(self, post: Post) -> float:
         times = self._failures[post.channel]
         self._failures[post.channel] += 1
-        return min(self._pace.first_pause * 2 ** min(times, 10), self._pace.longest_pause)
+        return min(self._pace.first_pause * 2.0 ** min(times, 10), self._pace.longest_pause)
 
     async def _give_up(self, post: Post, reason: str) -> None:
         log.error("a post is given up", post=post.key, error=reason)

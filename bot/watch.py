@@ -1,7 +1,8 @@
 """Looks for what is new in the database: mails that want a card, labels that change one.
 
-Only the replica on duty runs it. It looks again at the last minute each time, since records come
-to the database in batches and not in order; a card is made once all the same.
+Only the replica on duty runs it. Records come to the database in batches and not in order, so it
+looks again at the last seconds each time, and at the last minute now and then; a card is made once
+all the same.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ if TYPE_CHECKING:
     from filterd.store.messages import MessageRecord
 
 LOOK_SECONDS = 0.3
-OVERLAP = timedelta(seconds=60)
+# Most records are there within a second; those of a database that was locked take longer.
+OVERLAP, LONG_OVERLAP = timedelta(seconds=5), timedelta(minutes=1)
+LONG_LOOK_EVERY = timedelta(seconds=10)
 # After a stop or an outage, so old mail still gets a card; older waits in the queue.
 CATCH_UP = timedelta(minutes=10)
 MAILS_AT_ONCE = 5000
@@ -54,7 +57,9 @@ class Watch:
         self._explainer = explainer
         self._settings = settings
         self._now = now
+        # What came before it was looked at for the last time.
         self._since = now() - CATCH_UP
+        self._long_look = now()
         self._seen: dict[str, datetime] = {}
         self._labels = -1
 
@@ -70,8 +75,13 @@ class Watch:
     async def look(self) -> None:
         """One look."""
         await self._look_for_labels()
+        if self._settings.cards == "none":
+            return
         started = self._now()
-        wanted = [] if self._settings.cards == "none" else await self._new_mails()
+        is_long = started >= self._long_look
+        wanted = await self._new_mails(
+            self._since if is_long else max(self._since, started - OVERLAP)
+        )
         if wanted:
             paused = "cards" in await self._desk.read(pauses.pauses)
             room = 0 if paused else await self._room()
@@ -81,8 +91,10 @@ class Watch:
             if len(wanted) > room:
                 log.info("mails wait in the queue", count=len(wanted) - room, paused=paused)
                 self._seen.update({record.id: record.received_at for record in wanted[room:]})
-        self._since = max(self._since, started - OVERLAP)
-        self._seen = {id_: at for id_, at in self._seen.items() if at >= self._since}
+        if is_long:
+            self._long_look = started + LONG_LOOK_EVERY
+            self._since = max(self._since, started - LONG_OVERLAP)
+            self._seen = {id_: at for id_, at in self._seen.items() if at >= self._since}
 
     async def _look_for_labels(self) -> None:
         """Have cards shown anew whose mails were labelled, here or by the command line."""
@@ -91,21 +103,27 @@ class Watch:
             return
         # The first look is at all cards: labels may have come while nobody looked.
         touched = None if self._labels < 0 else await self._desk.read(labels.touched, self._labels)
-        await self._desk.write(posts.refresh_cards, touched, now=self._now())
+        await self._desk.write(posts.refresh_cards, touched, due=self._now())
         self._labels = mark
 
-    async def _new_mails(self) -> list[MessageRecord]:
-        """Mails not looked at yet that want a card, oldest first."""
-        found = await self._desk.read(messages.arrived, self._since, MAILS_AT_ONCE)
-        wanted = []
-        for record in found:
-            if record.id in self._seen:
-                continue
-            if wants_card(record, self._settings.cards):
-                wanted.append(record)
-            else:
-                self._seen[record.id] = record.received_at
-        return wanted
+    async def _new_mails(self, since: datetime) -> list[MessageRecord]:
+        """Mails not looked at yet that want a card and have none, oldest first."""
+        wanted: dict[str, MessageRecord] = {}
+        while True:
+            found = await self._desk.read(messages.arrived, since, MAILS_AT_ONCE)
+            for record in found:
+                if record.id in self._seen:
+                    continue
+                if wants_card(record, self._settings.cards):
+                    wanted[record.id] = record
+                else:
+                    self._seen[record.id] = record.received_at
+            if len(found) < MAILS_AT_ONCE or found[-1].received_at == since:
+                break
+            since = found[-1].received_at
+        carded = await self._desk.read(posts.carded, list(wanted)) if wanted else set()
+        self._seen.update({id_: wanted[id_].received_at for id_ in carded})
+        return [record for id_, record in wanted.items() if id_ not in carded]
 
     async def _room(self) -> int:
         hour_ago = self._now() - timedelta(hours=1)

@@ -68,7 +68,11 @@ class Handling:
 
 
 class MailExaminer:
-    """Judges messages for the SMTP sessions of one worker. `close` before the loop ends."""
+    """Judges messages for the SMTP sessions of one worker. `close` before the loop ends.
+
+    `learner` gives the learner that goes with a bundle, by its version: what one bundle says of a
+    mail is never joined with what was taught by another's scores, in the moment of a swap either.
+    """
 
     def __init__(
         self,
@@ -78,7 +82,7 @@ class MailExaminer:
         *,
         new_id: Callable[[], str],
         now: Callable[[], datetime],
-        learner: Callable[[], SiteLearner | None] = lambda: None,
+        learner: Callable[[str], SiteLearner | None] = lambda _: None,
     ) -> None:
         self._batcher = batcher
         self._recorder = recorder
@@ -141,7 +145,7 @@ class MailExaminer:
                 scores,
                 self._handling.policy,
                 time.perf_counter() - started,
-                learner=self._learner(),
+                learner=self._learner(scores.bundle.version),
                 origin=origin,
             )
         except TimeoutError:
@@ -156,10 +160,12 @@ class MailExaminer:
 
     def _judge_early(self, reading: Reading, origin: Origin, seconds: float) -> Judgement | None:
         """A judgement without the BERT, where the settings want it and nobody can doubt it."""
-        learner = self._learner() if self._handling.cascade else None
-        if learner is None:
+        if not self._handling.cascade:
             return None
         bundle, policy = self._batcher.bundle, self._handling.policy
+        learner = self._learner(bundle.version)
+        if learner is None:
+            return None
         return conclude_early(reading, bundle, policy, seconds, learner=learner, origin=origin)
 
     def _decide(

@@ -1,6 +1,7 @@
 """The site's learner, kept up to date with the label rows: built at start, taught as they come.
 
-It works on a thread of its own and never stops the mail: until it is built, and while the database
+A learner belongs to a bundle, by whose scores it was taught; another bundle has one of its own. It
+works on a thread of its own and never stops the mail: until it is built, and while the database
 cannot be reached, the mail is judged with what is known.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextvars
 import threading
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
@@ -21,7 +23,7 @@ from filterd.store.changes import LabelWait, change_mark
 from filterd.store.lessons import decided_labels, labelled_mails, new_lessons
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from filterd.store.database import Database
     from filterd.store.lessons import Decided, LabelledMail
@@ -31,6 +33,8 @@ MOST_LESSONS = 30_000
 LESSONS_AT_ONCE = 10_000
 PAUSE_AFTER_ERROR = 1.0  # seconds
 CLOSE_SECONDS = 5.0
+# A mail that the bundle before judges yet is judged with that bundle's learner.
+SECONDS_IN_FLIGHT = 10.0
 
 log = structlog.get_logger(__name__)
 
@@ -45,43 +49,89 @@ def recent(decided: list[Decided]) -> list[Decided]:
     return decided[steps * LESSONS_AT_ONCE :]
 
 
-def lessons_of(database: Database, decided: Iterable[Decided]) -> Iterator[Lesson]:
-    """The lessons of these labels; a mail of which too little is kept is none. StoreError."""
-    for mail in labelled_mails(database, decided):
+def lessons_of(
+    database: Database, decided: Iterable[Decided], version: str = ""
+) -> Iterator[Lesson]:
+    """The lessons of these labels for the learner of bundle `version`. Raises StoreError.
+
+    What the bundle gives a mail is taken where that is known, else what the mail got when it came.
+    A mail of which too little is kept is no lesson.
+    """
+    for mail in labelled_mails(database, decided, version):
         lesson = _lesson(mail)
         if lesson is not None:
             yield lesson
 
 
-def learn_all(database: Database, upto: int) -> SiteLearner:
-    """The learner of all label rows up to `upto`. Raises StoreError."""
+def learn_all(database: Database, upto: int, version: str = "") -> SiteLearner:
+    """The learner of all label rows up to `upto`, for bundle `version`. Raises StoreError."""
     decided = recent(decided_labels(database, SPAM_TASK, upto))
-    return build(lambda: lessons_of(database, decided))
+    return build(lambda: lessons_of(database, decided, version))
 
 
-def open_learner(database: Database) -> SiteLearner:
-    """The learner as the labels are now, for commands. Raises StoreError."""
-    return learn_all(database, change_mark(database).labels)
+def open_learner(database: Database, version: str = "") -> SiteLearner:
+    """The learner for bundle `version` as the labels are now, for commands. Raises StoreError."""
+    return learn_all(database, change_mark(database).labels, version)
+
+
+@dataclass(frozen=True, slots=True)
+class _Learnt:
+    """A learner, and the label row up to which it was taught."""
+
+    learner: SiteLearner
+    upto: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """The version that served at the last look, and the learners by version; its own is there."""
+
+    version: str
+    learnt: Mapping[str, _Learnt]
 
 
 class SiteWatch:
-    """Keeps `learner` up to date. `start`, then `close` when all is over.
+    """Keeps the learner of the serving bundle up to date. `start`, then `close` when all is over.
 
+    `serving` tells the version of that bundle; it is called from the thread of the watch and may
+    raise. Before another one serves, `prepare` has its learner made beside the one in use.
     `changed` is called, on the thread of the watch, after each change.
     """
 
     def __init__(
-        self, database: Database, *, changed: Callable[[SiteLearner], None] = lambda _: None
+        self,
+        database: Database,
+        *,
+        serving: Callable[[], str] = str,
+        changed: Callable[[SiteLearner], None] = lambda _: None,
     ) -> None:
-        self.learner = SiteLearner()
         self._database = database
+        self._serving = serving
         self._changed = changed
-        self._seen = 0
+        # Written by the thread of the watch alone, always as a whole: others may read it any time.
+        self._state = _State("", {"": _Learnt(SiteLearner())})
+        self._before = ("", 0.0)  # version that served before, and until when its learner is kept
+        self._wanted = self._ready = ""  # versions, of `prepare`
+        self._readied = threading.Condition()
         self._blind = False
         self._ended = threading.Event()
+        self._woken = threading.Event()
         # Its log lines name the worker, which is in the context of whoever makes it.
         run = contextvars.copy_context().run
         self._thread = threading.Thread(target=run, args=[self._run], name="learner", daemon=True)
+
+    @property
+    def learner(self) -> SiteLearner:
+        """That of the bundle which served at the last look."""
+        return self._state.learnt[self._state.version].learner
+
+    def learner_for(self, version: str) -> SiteLearner:
+        """The learner for what bundle `version` gives to mail.
+
+        While there is none, that of the bundle before it: what staff taught counts all the same.
+        """
+        state = self._state
+        return state.learnt.get(version, state.learnt[state.version]).learner
 
     def start(self) -> None:
         """Begin to learn, beside everything else."""
@@ -90,45 +140,92 @@ class SiteWatch:
     def close(self) -> None:
         """End the thread; blocks for a moment. A long rebuild is left behind with the process."""
         self._ended.set()
+        self._woken.set()
+        with self._readied:
+            self._readied.notify_all()
         if self._thread.is_alive():
             self._thread.join(CLOSE_SECONDS)
 
+    def prepare(self, version: str, seconds: float) -> bool:
+        """Have the learner for a bundle that will serve made and kept up to date.
+
+        Blocks until it knows all labels, for `seconds` at most, while the watch runs. If it takes
+        longer (False), it will be there later.
+        """
+        with self._readied:
+            self._wanted, self._ready = version, ""
+            self._woken.set()
+            self._readied.wait_for(lambda: self._ended.is_set() or self._ready == version, seconds)
+            return self._ready == version
+
     def look(self) -> bool:
         """Learn what is new; whether there was anything. Raises StoreError."""
+        version, wanted = self._serving(), self._wanted
         mark = change_mark(self._database).labels
-        if mark == self._seen:
-            return False
-        added = new_lessons(self._database, SPAM_TASK, self._seen, mark) if self._seen else None
-        if added is None:
-            self._learn_anew(mark)
-        else:
-            self._learn_more(added, mark)
-        self._seen = mark
-        self._changed(self.learner)
-        return True
+        learnt = self._catch_up(version, mark)
+        if version != self._state.version:
+            self._before = self._state.version, time.monotonic() + SECONDS_IN_FLIGHT
+            self._state = _State(version, self._state.learnt)
+            self._changed(self.learner)
+        elif learnt:
+            self._changed(self.learner)
+        # The mail goes first.
+        if wanted:
+            learnt |= self._catch_up(wanted, mark)
+            with self._readied:
+                self._ready = wanted
+                if version == wanted == self._wanted:
+                    self._wanted = ""
+                self._readied.notify_all()
+        self._forget({version, wanted or version})
+        return learnt
 
-    def _learn_more(self, added: list[Decided], mark: int) -> None:
-        learner = self.learner
-        # All read before any is taught: what fails halfway is tried again, and none twice.
-        for lesson in list(lessons_of(self._database, added)):
-            learner.teach(lesson)
-        log.info("labels learnt", labels=learner.labels, new=len(added))
-        if learner.suspect is not None or learner.labels > MOST_LESSONS:
-            self._learn_anew(mark)
-
-    def _learn_anew(self, mark: int) -> None:
-        started = time.perf_counter()
-        before = self.learner.distrusted
+    def _catch_up(self, version: str, mark: int) -> bool:
+        """Teach a bundle's learner all label rows up to `mark`; whether there was anything new."""
+        before = self._state.learnt.get(version) or _Learnt(SiteLearner())
+        learner = before.learner
+        if before.upto != mark:
+            added = None
+            if before.upto:
+                added = new_lessons(self._database, SPAM_TASK, before.upto, mark)
+            if added is None or not self._learn_more(learner, added, version):
+                learner = self._learn_anew(mark, version)
         # Its place is taken when it is complete: the mail is judged by the old one meanwhile.
-        self.learner = learn_all(self._database, mark)
+        learnt = {**self._state.learnt, version: _Learnt(learner, mark)}
+        self._state = _State(self._state.version, learnt)
+        return before.upto != mark
+
+    def _learn_more(self, learner: SiteLearner, added: list[Decided], version: str) -> bool:
+        """Teach what was added; False if the learner must be built anew all the same."""
+        # All read before any is taught: what fails halfway is tried again, and none twice.
+        for lesson in list(lessons_of(self._database, added, version)):
+            learner.teach(lesson)
+        log.info("labels learnt", labels=learner.labels, new=len(added), model=version)
+        return learner.suspect is None and learner.labels <= MOST_LESSONS
+
+    def _learn_anew(self, mark: int, version: str) -> SiteLearner:
+        started = time.perf_counter()
+        learner = learn_all(self._database, mark, version)
         seconds = round(time.perf_counter() - started, 3)
-        log.info("labels learnt anew", labels=self.learner.labels, seconds=seconds)
-        for by in sorted(self.learner.distrusted - before):
+        log.info("labels learnt anew", labels=learner.labels, seconds=seconds, model=version)
+        for by in sorted(learner.distrusted - self.learner.distrusted):
             log.warning("labels left out, they contradict what all others taught", by=by)
+        return learner
+
+    def _forget(self, needed: set[str]) -> None:
+        """Let go of the learners of bundles that judge no mail any more."""
+        before, until = self._before
+        if time.monotonic() < until:
+            needed = needed | {before}
+        state = self._state
+        learnt = {each: one for each, one in state.learnt.items() if each in needed}
+        if len(learnt) < len(state.learnt):
+            self._state = _State(state.version, learnt)
 
     def _run(self) -> None:
         wait = LabelWait(self._database)
         while not self._ended.is_set():
+            self._woken.clear()
             try:
                 self.look()
                 self._blind = False
@@ -138,7 +235,7 @@ class SiteWatch:
                     self._tell(error)
                 self._blind = True
                 self._ended.wait(PAUSE_AFTER_ERROR)
-            wait.wait(self._ended)
+            wait.wait(self._woken)
         wait.close()
 
     def _tell(self, error: Exception) -> None:
@@ -152,8 +249,10 @@ def _lesson(mail: LabelledMail) -> Lesson | None:
     decided = mail.decided
     try:
         head = unpack(mail.head)
-        # Of a mail that the BERT was spared it has no opinion.
-        bert = 0.5 if mail.scores is None else float(mail.scores[SPAM_TASK]["spam"])
+        bert = mail.spam
+        if bert is None:
+            # Of a mail that the BERT was spared it has no opinion.
+            bert = 0.5 if mail.scores is None else float(mail.scores[SPAM_TASK]["spam"])
     except (ValueError, KeyError):
         log.warning("a labelled mail teaches nothing, its record is damaged", id=decided.message_id)
         return None

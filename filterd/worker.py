@@ -55,6 +55,8 @@ GAUGE_SECONDS = 5.0
 GOODBYE_SECONDS = 5.0
 GOODBYE_STEP = 0.05
 LONGEST_REPORT = 1000  # characters
+# For so long a new bundle waits for its learner; then it serves, with the learner of the old one.
+LEARNER_SECONDS = 10.0
 
 
 def open_tls(settings: Settings) -> ssl.SSLContext | None:
@@ -124,7 +126,7 @@ class Worker:
             tried=partial(self._incidents.tell, "bundle"),
         )
         self._recorder = Recorder(database)
-        self._site = SiteWatch(database, changed=_learnt)
+        self._database = database
         self._stop: asyncio.Future[bool] | None = None
 
     async def run(self, sock: socket.socket, channel: socket.socket) -> None:
@@ -135,13 +137,14 @@ class Worker:
         settings = self._settings
         encoder = await asyncio.to_thread(self._watch.open)
         batcher = Batcher(encoder)
+        site = SiteWatch(self._database, serving=lambda: batcher.bundle.version, changed=_learnt)
         examiner = MailExaminer(
             batcher,
             self._recorder,
             handling(settings),
             new_id=lambda: str(ULID()),
             now=lambda: datetime.now(UTC),
-            learner=lambda: self._site.learner,
+            learner=site.learner_for,
         )
         options = next_hop_options(settings)
         next_hop = open_next_hop(
@@ -155,9 +158,10 @@ class Worker:
         asyncio.get_running_loop().add_reader(channel.fileno(), self._end, False)
         await server.start(sock)
         _loaded(encoder)
-        self._site.start()
+        site.start()
+        following = self._watch.follow(batcher, prepare=partial(_learn_for, site), swapped=_loaded)
         background = [
-            asyncio.create_task(self._watch.follow(batcher, swapped=_loaded), name="champion"),
+            asyncio.create_task(following, name="champion"),
             asyncio.create_task(self._publish_gauges(server), name="gauges"),
             asyncio.create_task(probe_while_down(next_hop, self._incidents), name="probe"),
         ]
@@ -176,7 +180,7 @@ class Worker:
             await asyncio.gather(*background, return_exceptions=True)
             await batcher.close()
             await examiner.close()
-            await asyncio.to_thread(self._site.close)
+            await asyncio.to_thread(site.close)
             # At once, since each may wait some seconds for a database that is away.
             await asyncio.gather(
                 asyncio.to_thread(self._recorder.close), asyncio.to_thread(self._incidents.close)
@@ -212,6 +216,13 @@ async def _wait_for_goodbyes(server: Server, seconds: float) -> None:
         async with asyncio.timeout(seconds):
             while server.connections:  # noqa: ASYNC110  # the server has no event to tell of it
                 await asyncio.sleep(GOODBYE_STEP)
+
+
+async def _learn_for(site: SiteWatch, encoder: Encoder) -> None:
+    """Have the learner ready that changes with this encoder, beside the one in use."""
+    version = encoder.bundle.version
+    if not await asyncio.to_thread(site.prepare, version, LEARNER_SECONDS):
+        log.warning("labels not learnt in time for the new bundle, it serves", version=version)
 
 
 def _loaded(encoder: Encoder) -> None:

@@ -50,6 +50,25 @@ def office(module_office: Office, slack: Slack) -> Iterator[Office]:
     yield from _held(module_office)
 
 
+@pytest.fixture(scope="module")
+def socket_office(
+    module_office: Office, module_folder: Path, slack_stage: Slack, bot_settings: dict[str, str]
+) -> Iterator[Office]:
+    """Another bot for the same database, by Socket Mode."""
+    office = Office(module_folder, slack_stage, by="socket", **bot_settings)
+    yield office
+    office.end()
+
+
+@pytest.fixture(params=["http", "socket"])
+def either(request: pytest.FixtureRequest, office: Office) -> Iterator[Office]:
+    """The bot that takes requests, then one that has a socket."""
+    if request.param == "http":
+        yield office
+    else:
+        yield from _held(request.getfixturevalue("socket_office"))
+
+
 @pytest.fixture
 def new_office(site: Path, slack: Slack, bot_settings: dict[str, str]) -> Iterator[Office]:
     """A bot of this test's own, with an empty database."""

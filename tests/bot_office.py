@@ -65,7 +65,7 @@ class Office:
         found = evidence(number, kind)
         values = {
             "id": f"01JD{number:06d}ABCDEFGHJKMNPQRS",
-            "received_at": datetime.now(UTC),
+            "received_at": self.now(),
             "subject": f"{PRIVATE} {kind} {number}",
             "from_address": f"{kind}{number}@{PRIVATE}.example",
             "text": f"{found.text} {PRIVATE}",
@@ -77,6 +77,10 @@ class Office:
         record = make_record(number, **values | changes)
         write_batch(self.database, [record])
         return record.id
+
+    def now(self) -> datetime:
+        """As the bot's clock says."""
+        return datetime.now(UTC)
 
     def rows(self, mail_id: str) -> list[tuple[str, str, str]]:
         """What was said of a mail: label, who, and `given` or `undone`."""
@@ -90,7 +94,7 @@ class Office:
     def send(self, payload: Json, **options: Any) -> Delivery:
         """Hand the bot a payload; it must take it."""
         delivery = self.slack.send(payload, by=self.by, **options)
-        assert delivery.ok, (delivery, self.bot.log())
+        assert delivery.ok, (delivery, self.log)
         if "view" in delivery.body:
             self._views.append(delivery.body["view"])
         return delivery
@@ -125,6 +129,22 @@ class Office:
             return next((view for view in reversed(views) if wants(view)), None)
 
         return self.slack.wait_until(found, f"a modal for {person.name}")
+
+    def outcome(self, person: Person, payload: Json) -> str:
+        """What a person sees first after this: an answer, a modal that is filled in, or Home."""
+        seen = len(self._shown_to(person))
+        self.send(payload)
+        return str(
+            self.slack.wait_until(
+                lambda: self._shown_to(person)[seen:], f"something for {person.name}"
+            )[0]
+        )
+
+    def _shown_to(self, person: Person) -> list[Any]:
+        # All modals: who is shown one that another had opened is not known here.
+        modals = [view["blocks"] for view in self.slack.views()]
+        filled = [blocks for blocks in modals if ":hourglass" not in str(blocks)]
+        return [*self.slack.ephemerals(person), *filled, *self._published(person)]
 
     def submitted(self, person: Person, view: Json, values: Mapping[str, Any]) -> Json:
         """What a modal becomes that is sent."""

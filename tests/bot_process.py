@@ -13,19 +13,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from slack_stage import Slack
 
 # The script beside the interpreter that runs the tests: what a user types.
 COMMAND = str(Path(sys.executable).with_name("filterd-bot"))
 LOOPBACK = "127.0.0.1"
 PATIENCE = 30.0
+HASTY = Path(__file__).with_name("hasty_bot.py")
 
 
 class Bot:
-    """One bot, running in `folder` with the database that its settings name."""
+    """One bot, running in `folder` with the database that its settings name.
+
+    `hasty`: with shorter waits than in life. `env`: variables besides, or in place of ours.
+    """
 
     def __init__(
-        self, folder: Path, slack: Slack, mode: str, channel: str, **settings: str
+        self,
+        folder: Path,
+        slack: Slack,
+        mode: str,
+        channel: str,
+        *,
+        hasty: bool = False,
+        env: Mapping[str, str] | None = None,
+        **settings: str,
     ) -> None:
         self.folder = folder
         self._slack = slack
@@ -50,7 +64,9 @@ class Bot:
             "SLACK_BOT_TOKEN": slack.bot_token,
             "SLACK_APP_TOKEN": slack.app_token,
             "SLACK_SIGNING_SECRET": slack.signing_secret,
+            **(env or {}),
         }
+        self._command = [sys.executable, str(HASTY)] if hasty else [COMMAND, "serve"]
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -58,11 +74,22 @@ class Bot:
         """Where it takes Slack's requests in mode http."""
         return f"http://{LOOPBACK}:{self.port}/slack/events"
 
+    @property
+    def pid(self) -> int:
+        """Of the process that runs."""
+        return self._process.pid
+
+    @property
+    def runs(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
     def start(self, *, wait: bool = True) -> Bot:
-        """Start it, and return when it says that it serves."""
+        """Start it, again perhaps, and return when it says that it serves."""
+        before = self.count("serving")
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [COMMAND, "serve"],
+                self._command,
                 cwd=self.folder,
                 env=self._environment,
                 stdout=log,
@@ -70,16 +97,20 @@ class Bot:
                 start_new_session=True,
             )
         if wait:
-            self.wait_for_log("serving")
+            self.wait_for_log("serving", before + 1)
         return self
 
     def wait_for_log(self, event: str, count: int = 1, seconds: float = PATIENCE) -> None:
         """Until the log has an event so many times."""
         deadline = time.monotonic() + seconds
-        while len([one for one in self.events() if one["event"] == event]) < count:
+        while self.count(event) < count:
             assert self._process.poll() is None, self.log()
             assert time.monotonic() < deadline, self.log()
             time.sleep(0.02)
+
+    def count(self, event: str) -> int:
+        """How often the log has an event."""
+        return sum(one["event"] == event for one in self.events())
 
     def events(self) -> list[dict[str, Any]]:
         """Its log lines."""
@@ -94,6 +125,10 @@ class Bot:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
         return self._process.wait(PATIENCE)
+
+    def wait(self, seconds: float = PATIENCE) -> int:
+        """Until it ends by itself; its exit code."""
+        return self._process.wait(seconds)
 
     def kill(self) -> None:
         """kill -9."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from filterd.commands.terminal import Config  # noqa: TC001 - typer reads it
 from filterd.errors import FilterdError
 from filterd.model.bundle import SHIPPED
 from trainer.feedback import SYNTAX, Feedback, parse_feedback
@@ -82,6 +83,47 @@ def _feedback(text: str) -> Feedback:
 @app.callback()
 def _commands() -> None:
     """Make and judge the models that filterd serves."""
+
+
+@app.command()
+def serve(config: Config = None) -> None:
+    """Keep the nights: train when the schedule says so, or when somebody asks in Slack.
+
+    Its settings are the table `[trainer]` of filterd's settings file. SIGTERM ends; a run that is
+    at work then goes on with the next start.
+    """
+    from trainer.nights import run_serve  # noqa: PLC0415 - the database and APScheduler
+
+    run_serve(config)
+
+
+@app.command()
+def run(
+    force: Annotated[
+        bool, typer.Option("--force", help="Also if there are fewer new labels than a night needs.")
+    ] = False,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Mails in one step, in place of the setting `batch`.")
+    ] = None,
+    config: Config = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the run as JSON.")] = False,
+) -> None:
+    """Train now, as a night does: from the labels to a bundle that serves, if it is good enough.
+
+    The exit code is 0 if the bundle was promoted or refused, or there was too little to learn
+    from; 70 if the run failed; 75 if another trainer is at work, or this one was stopped.
+    """
+    from trainer.nights import run_once  # noqa: PLC0415 - as above
+
+    raise typer.Exit(run_once(config, batch, force=force, as_json=as_json))
+
+
+@app.command()
+def status(config: Config = None, as_json: AsJson = False) -> None:
+    """Show the next night, who is at work, what is new to learn from, and the last ten runs."""
+    from trainer.nights import run_status  # noqa: PLC0415 - as above
+
+    run_status(config, as_json=as_json)
 
 
 @app.command()

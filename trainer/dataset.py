@@ -178,7 +178,7 @@ def read_examples(
     for name in names:
         examples += _read_corpus(folder, name, plan, seen, progress)
     if plan.letters:
-        examples += _read_letters(plan)
+        examples += read_letters(plan)
     if not examples:
         raise CorporaError(f"{folder}: no message in it; nothing to learn from")
     return examples
@@ -242,7 +242,7 @@ def _is_in_time(message: Message, plan: Plan) -> bool:
     return (day.isoformat() >= plan.cut[1]) == plan.after_cut
 
 
-def _read_letters(plan: Plan) -> Iterator[Example]:
+def read_letters(plan: Plan) -> Iterator[Example]:
     """An example per template of our own letters, with its unfoldings for readings."""
     templates = load_templates()
     step = 1 if plan.limit is None else max(len(templates) // plan.limit, 1)  # of every kind some

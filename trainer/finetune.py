@@ -71,6 +71,7 @@ class Recipe:
     gradient_checkpoint: bool = False
     distil_alpha: float = 0.5
     distil_temperature: float = 2.0
+    distil_unknown: bool = False  # ask the teacher only where no label is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +209,11 @@ class Trainer:
         if self._teacher is not None:
             with torch.no_grad():
                 taught = self._forward(self._teacher, batch)
-            soft = soft_loss(outputs, taught, self.tasks, self.recipe.distil_temperature)
-            loss = (1 - self.recipe.distil_alpha) * loss + self.recipe.distil_alpha * soft
+            recipe = self.recipe
+            known = labels if recipe.distil_unknown else None
+            tasks = [task for task in self.tasks if task in taught]
+            soft = soft_loss(outputs, taught, tasks, recipe.distil_temperature, known)
+            loss = (1 - recipe.distil_alpha) * loss + recipe.distil_alpha * soft
         return loss * batch.weight
 
     def _forward(self, model: torch.nn.Module, batch: Batch) -> dict[str, Tensor]:

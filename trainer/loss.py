@@ -39,19 +39,23 @@ def soft_loss(
     teacher: Mapping[str, Tensor],
     tasks: Iterable[str],
     temperature: float,
+    known: Mapping[str, Tensor] | None = None,
 ) -> Tensor:
     """Sum over tasks of T^2 KL(teacher || student), both at temperature T, per text of the batch.
 
     Both map task to logits [batch, labels]. T^2 keeps the gradients' size whatever T is
-    (Hinton et al. 2015, section 2).
+    (Hinton et al. 2015, section 2). With `known`, labels [batch] per task, the teacher is not
+    asked where a label is known.
     """
-    found = [
-        kl_div(
+    total = torch.zeros((), device=next(iter(student.values())).device)
+    for task in tasks:
+        apart = kl_div(
             log_softmax(student[task].float() / temperature, dim=-1),
             log_softmax(teacher[task].float() / temperature, dim=-1),
-            reduction="batchmean",
+            reduction="none",
             log_target=True,
-        )
-        for task in tasks
-    ]
-    return temperature**2 * torch.stack(found).sum()
+        ).sum(dim=-1)
+        if known is not None and task in known:
+            apart = apart * (known[task] == UNKNOWN)
+        total = total + apart.mean()
+    return temperature**2 * total

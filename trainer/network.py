@@ -17,7 +17,7 @@ from transformers.models.bert.modeling_bert import BertSelfAttention
 from trainer.errors import BaseModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -84,6 +84,12 @@ def start_from(base: BaseModel, tasks: Mapping[str, tuple[str, ...]]) -> MultiTa
     network = MultiTaskBert(config)
     network.bert.load_state_dict(encoder.state_dict())
     return network
+
+
+def add_task(network: MultiTaskBert, name: str, labels: Sequence[str]) -> None:
+    """Give the network a head for another task; the other heads stay as they are."""
+    network.heads[name] = torch.nn.Linear(network.config.hidden_size, len(labels))
+    network.config.tasks = {**network.config.tasks, name: list(labels)}
 
 
 def shape(network: MultiTaskBert, recipe: Recipe) -> None:

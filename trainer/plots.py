@@ -67,7 +67,7 @@ def roc(curve: Curve, point: tuple[float, float], ham: int) -> str:
     with mpl.rc_context(STYLE):
         figure, axes = _axes()
         axes.set_xscale("log")
-        _shares(axes, "spam caught")
+        share_axis(axes, "spam caught")
         axes.set_xlim(LEAST, 1)
         axes.set_xlabel("ham flagged as spam")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g}%"))
@@ -80,14 +80,14 @@ def roc(curve: Curve, point: tuple[float, float], ham: int) -> str:
             drawstyle="steps-post",
         )
         _mark(axes, max(point[0], LEAST), point[1])
-        return _svg(figure, "roc", "ROC curve")
+        return page_svg(figure, "roc", "ROC curve")
 
 
 def precision_recall(curve: Curve, point: tuple[float, float] | None, spam_share: float) -> str:
     """Precision over recall; `point` is (recall, precision) at the threshold, if it flags any."""
     with mpl.rc_context(STYLE):
         figure, axes = _axes()
-        _shares(axes, "flagged mail that is spam")
+        share_axis(axes, "flagged mail that is spam")
         axes.set_xlim(0, 1)
         axes.xaxis.set_major_formatter(PercentFormatter(1))
         axes.set_xlabel("spam caught")
@@ -95,7 +95,7 @@ def precision_recall(curve: Curve, point: tuple[float, float] | None, spam_share
         axes.plot(curve.recall[1:], curve.precision[1:], color=SPAM)
         if point is not None:
             _mark(axes, *point)
-        return _svg(figure, "pr", "Precision and recall")
+        return page_svg(figure, "pr", "Precision and recall")
 
 
 def reliability_diagram(bins: Sequence[Bin], threshold: float) -> str:
@@ -107,7 +107,7 @@ def reliability_diagram(bins: Sequence[Bin], threshold: float) -> str:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=SIZE, layout="constrained")
         axes, counts = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1.2))
-        _shares(axes, "really spam")
+        share_axis(axes, "really spam")
         axes.set_xlim(0, 1)
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
         axes.errorbar(promised, observed, errors, color=SPAM, fmt="o", elinewidth=1.2, capsize=3)
@@ -130,7 +130,7 @@ def reliability_diagram(bins: Sequence[Bin], threshold: float) -> str:
         counts.set_ylabel("texts")
         counts.set_xlabel("probability of spam as given")
         counts.xaxis.set_major_formatter(PercentFormatter(1))
-        return _svg(figure, "calibration", "Reliability diagram")
+        return page_svg(figure, "calibration", "Reliability diagram")
 
 
 def draw_learning(curves: Mapping[str, LearningCurve], title: str, file: Path) -> None:
@@ -161,7 +161,7 @@ def _axes() -> tuple[Figure, Axes]:
     return figure, figure.subplots()
 
 
-def _shares(axes: Axes, label: str) -> None:
+def share_axis(axes: Axes, label: str) -> None:
     """A vertical axis of shares, 0 to 1, with a little air for what lies on its ends."""
     axes.set_ylim(-0.02, 1.02)
     axes.set_yticks(np.linspace(0, 1, 6))
@@ -183,7 +183,7 @@ _NAME = re.compile(r'(\bid="|xlink:href="#|url\(#)')
 _COLOUR = re.compile("|".join(PROPERTIES))
 
 
-def _svg(figure: Figure, name: str, title: str) -> str:
+def page_svg(figure: Figure, name: str, title: str) -> str:
     """The figure as an element of a page: own ids, the page's colours, no size of its own."""
     file = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": name}):

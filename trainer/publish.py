@@ -136,10 +136,11 @@ def publish(draft: Draft, examples: Sequence[Example], observer: Observer) -> Bu
         linear=Linear(bias=linear.bias, share=linear.share),
     )
     texts = golden_texts(RENDERED_CHARACTERS)
-    return _write(draft.out, replace(bundle, golden=record_golden(Encoder(bundle), texts)))
+    return write_bundle(draft.out, replace(bundle, golden=record_golden(Encoder(bundle), texts)))
 
 
-def _write(out: Path, bundle: Bundle) -> Bundle:
+def write_bundle(out: Path, bundle: Bundle) -> Bundle:
+    """Write a bundle whose files lie in the work folder `bundle.path`. Raises BundleError."""
     return write(
         out,
         model=bundle.path / MODEL,

@@ -13,6 +13,9 @@ from filterd.settings import load_settings
 
 # Label numbers count up from 1; 18 digits are what a database's integer holds.
 NUMBER = re.compile(r"[0-9]{1,18}")
+OWN_TASK = re.compile(r"[a-z][a-z0-9_]{0,31}")
+OWN_LABEL = re.compile(r"\w[\w .&/+-]*")
+LONGEST_LABEL = 64
 
 
 def label(
@@ -32,6 +35,14 @@ def label(
     by: Annotated[
         str, typer.Option(metavar="NAME", help="Who says so; your account's name if left out.")
     ] = "",
+    task: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TASK",
+            help="A task of your own, e.g. topic; from 50 examples of each label on, the nights "
+            "give the model a head for it.",
+        ),
+    ] = None,
     undo: Annotated[bool, typer.Option("--undo", help="Take a label back.")] = False,
     config: Config = None,
     as_json: AsJson = False,
@@ -59,9 +70,12 @@ def label(
             if value is None:
                 raise typer.BadParameter("which label? e.g. filterd label ID spam")
             bundle = load(champion_path(champion(database), settings.models))
-            tasks = {task.name: task.labels for task in bundle.tasks}
-            task = next((name for name, known in tasks.items() if value in known), None)
+            tasks = {each.name: each.labels for each in bundle.tasks}
             if task is None:
+                task = next((each for each, known in tasks.items() if value in known), None)
+            elif task not in tasks:
+                _check_own_task(task, value)
+            if task is None or value not in tasks.get(task, (value,)):
                 known = ", ".join(one for several in tasks.values() for one in several)
                 raise typer.BadParameter(f"no label {value!r}; there are: {known}")
             wait_for_record(database, target)
@@ -73,3 +87,11 @@ def label(
     else:
         say(f"label {row.id}: {row.message_id} is {row.label}, says {name}")
         say(f"to take it back: filterd label --undo {row.id}")
+
+
+def _check_own_task(task: str, label: str) -> None:
+    """Names that a bundle may have (filterd.model.manifest); typer.BadParameter if not."""
+    if not OWN_TASK.fullmatch(task):
+        raise typer.BadParameter(f"--task {task!r}: small letters, digits and _, a letter first")
+    if not OWN_LABEL.fullmatch(label) or len(label) > LONGEST_LABEL:
+        raise typer.BadParameter(f"{label!r}: letters, digits and spaces, {LONGEST_LABEL} at most")

@@ -81,5 +81,5 @@ def open_model(
     threads = len(os.sched_getaffinity(0)) if every_core else 1
     encoder = open_encoder(bundle_path(settings, None), threads=threads)
     with open_store(settings) as database, working("learning from the labels"):
-        learner = open_learner(database)
+        learner = open_learner(database, encoder.bundle.version)
     return encoder, Policy("tag", settings.spam_threshold), learner

@@ -36,6 +36,8 @@ def queue(
     Label them with `filterd label ID LABEL`.
     """
     from filterd.asking import questions
+    from filterd.model.champion import champion_version
+    from filterd.store.models import champion
     from filterd.teaching import open_learner
 
     settings = load_settings(config)
@@ -43,7 +45,7 @@ def queue(
     with open_store(settings) as database, working("looking for questions"):
         found = questions(
             database,
-            open_learner(database),
+            open_learner(database, champion_version(champion(database))),
             budget=count,
             since=now - timedelta(days=days),
             now=now,

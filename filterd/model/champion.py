@@ -16,7 +16,7 @@ from filterd.model.bundle import SHIPPED, broken, load
 from filterd.model.encoder import Encoder, open_encoder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from filterd.model.batcher import Batcher
@@ -50,6 +50,11 @@ def champion_path(champion: Champion | None, models: Path, *, shipped: Path = SH
     if not path.exists() and _version_of(shipped) == champion.version:
         return shipped
     return path
+
+
+def champion_version(champion: Champion | None, *, shipped: Path = SHIPPED) -> str:
+    """The version that should serve; empty if it is the shipped bundle's and that is missing."""
+    return (_version_of(shipped) or "") if champion is None else champion.version
 
 
 class ChampionWatch:
@@ -97,23 +102,35 @@ class ChampionWatch:
         batcher: Batcher,
         *,
         interval: float = SECONDS_BETWEEN_LOOKS,
+        prepare: Callable[[Encoder], Awaitable[None]] | None = None,
         swapped: Callable[[Encoder], None] | None = None,
     ) -> None:
-        """Look for a new champion every `interval` seconds until cancelled."""
+        """Look for a new champion every `interval` seconds until cancelled.
+
+        `swapped` is called in the same turn of the event loop in which the encoder changes.
+        """
         while True:
             await asyncio.sleep(interval)
-            encoder = await self.look(batcher)
+            encoder = await self.look(batcher, prepare=prepare)
             if encoder is not None and swapped is not None:
                 swapped(encoder)
 
-    async def look(self, batcher: Batcher) -> Encoder | None:
+    async def look(
+        self, batcher: Batcher, *, prepare: Callable[[Encoder], Awaitable[None]] | None = None
+    ) -> Encoder | None:
         """Swap if another champion was named since the last look; the new encoder if so.
 
-        The new bundle is verified, loaded and tried beside the old one; mail goes on meanwhile.
+        The new bundle is verified, loaded and tried beside the old one, and what else must change
+        with it is made ready by `prepare`, which must not raise; mail goes on meanwhile.
         """
         encoder = await asyncio.to_thread(self._renew)
-        if encoder is not None:
-            batcher.replace(encoder)
+        if encoder is None:
+            return None
+        if prepare is not None:
+            await prepare(encoder)
+        before = batcher.bundle.version
+        batcher.replace(encoder)
+        log.info("champion_changed", version=encoder.bundle.version, before=before)
         return encoder
 
     def _renew(self) -> Encoder | None:
@@ -126,7 +143,6 @@ class ChampionWatch:
         encoder = self._try(champion, serving=before)
         if encoder is not None:
             self._encoder = encoder
-            log.info("champion_changed", version=encoder.bundle.version, before=before)
         return encoder
 
     def _try(self, champion: Champion | None, *, serving: str) -> Encoder | None:

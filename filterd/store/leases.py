@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import insert, select, update
 
+from filterd.errors import ImpossibleError
 from filterd.store.tables import Leases
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
+
+    from sqlalchemy import Connection
 
     from filterd.store.database import Database
 
@@ -67,6 +70,27 @@ def take_lease(
             )
         )
         return Lease(name, holder, token, expires_at)
+
+
+def current_lease(database: Database, name: str, now: datetime) -> Lease | None:
+    """Who holds it at this moment, if anybody does. Raises StoreError."""
+    statement = select(*Leases.__table__.columns).where(Leases.name == name)
+    with database.read() as connection:
+        row = connection.execute(statement).first()
+    if row is None or row.holder is None or row.expires_at is None or row.expires_at <= now:
+        return None
+    return Lease(name, row.holder, row.token, row.expires_at)
+
+
+def require_lease(connection: Connection, name: str, token: int) -> None:
+    """Raise ImpossibleError unless nobody has taken the lease since, nor was it given back.
+
+    For use in the transaction that does what only the holder may. One that has expired counts as
+    long as no other has it: whoever takes it after this sees what was done.
+    """
+    row = connection.execute(select(Leases.holder, Leases.token).where(Leases.name == name)).first()
+    if row is None or row.token != token or row.holder is None:
+        raise ImpossibleError(f"the lease {name!r} was lost meanwhile: another holds it, or nobody")
 
 
 def give_back_lease(database: Database, lease: Lease) -> None:

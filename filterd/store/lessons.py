@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 
 from filterd.store.labels import Label, decide, select_labels, still_standing
+from filterd.store.scores import scores_of
 from filterd.store.tables import Labels, Messages
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ class Decided:
 class LabelledMail:
     """A decided label and its mail; `scores` are the BERT's own, None if it was spared.
 
-    `head` is deflated. Columns of `messages` say what the others are.
+    `spam` is what the bundle that was asked for gives it (0..1), None if that is not kept. `head`
+    is deflated. Columns of `messages` say what the others are.
     """
 
     decided: Decided
@@ -53,6 +55,7 @@ class LabelledMail:
     helo: str
     client_address: str
     scores: dict[str, dict[str, float]] | None
+    spam: float | None = None
 
 
 def decided_labels(database: Database, task: str, upto: int) -> list[Decided]:
@@ -86,12 +89,16 @@ def new_lessons(database: Database, task: str, after: int, upto: int) -> list[De
     return _in_order(added)
 
 
-def labelled_mails(database: Database, decided: Iterable[Decided]) -> Iterator[LabelledMail]:
+def labelled_mails(
+    database: Database, decided: Iterable[Decided], version: str = ""
+) -> Iterator[LabelledMail]:
     """The mails of these labels, in their order; those whose text is not kept are left out.
 
-    Some hundred are read at a time. Raises StoreError.
+    With what bundle `version` gives them, as far as `filterd.store.scores` knows. Some hundred are
+    read at a time. Raises StoreError.
     """
     for some in _in_batches(decided):
+        spam = scores_of(database, version, [one.message_id for one in some]) if version else {}
         statement = select(
             Messages.id,
             Messages.text,
@@ -110,7 +117,13 @@ def labelled_mails(database: Database, decided: Iterable[Decided]) -> Iterator[L
             row = found.get(one.message_id)
             if row is not None:
                 yield LabelledMail(
-                    one, row.text, row.head, row.helo, row.client_address, row.scores
+                    decided=one,
+                    text=row.text,
+                    head=row.head,
+                    helo=row.helo,
+                    client_address=row.client_address,
+                    scores=row.scores,
+                    spam=spam.get(one.message_id),
                 )
 
 

@@ -98,19 +98,27 @@ def set_champion(
 
 
 def rollback(
-    database: Database, by: str, why: str, *, now: Callable[[], datetime] = utc_now
+    database: Database,
+    by: str,
+    why: str,
+    *,
+    of: int | None = None,
+    now: Callable[[], datetime] = utc_now,
 ) -> ChampionRow:
     """Put the champion before the present one into service again; once more, the one before that.
 
-    Raises StoreError if there is none before.
+    `of` is the row that is to be taken back, where another may have come meanwhile. Raises
+    StoreError if it is not the last, or there is none before.
     """
     with database.write(in_turn=True) as connection:
         rows = _champions(connection)
-        line = _line(rows)
-        if len(line) < 2:  # the present one and one before
-            present = line[-1] if line else "the shipped bundle"
+        if of is not None and (not rows or rows[-1].id != of):
+            raise ImpossibleError("another bundle was put into service meanwhile")
+        versions = line(rows)
+        if len(versions) < 2:  # the present one and one before
+            present = versions[-1] if versions else "the shipped bundle"
             raise ImpossibleError(f"nothing to go back to: no champion came before {present}")
-        return _append(connection, line[-2], now(), by, why, takes_back=rows[-1].id)
+        return _append(connection, versions[-2], now(), by, why, takes_back=rows[-1].id)
 
 
 def champion(database: Database) -> ChampionRow | None:
@@ -127,15 +135,15 @@ def champions(database: Database) -> list[ChampionRow]:
         return _champions(connection)
 
 
-def _line(rows: list[ChampionRow]) -> list[str]:
-    """The versions that rollbacks go back along; the last is the champion."""
-    line: list[str] = []
+def line(rows: list[ChampionRow]) -> list[str]:
+    """The versions that rollbacks go back along, by all rows; the last is the champion."""
+    versions: list[str] = []
     for row in rows:
         if row.takes_back is not None:
-            line.pop()
-        elif not line or line[-1] != row.version:
-            line.append(row.version)
-    return line
+            versions.pop()
+        elif not versions or versions[-1] != row.version:
+            versions.append(row.version)
+    return versions
 
 
 def _append(

@@ -11,7 +11,7 @@ from sqlalchemy import and_, delete, exists, or_, select, update
 from filterd.store.engine import sqlite_driver
 from filterd.store.faults import in_one_line
 from filterd.store.labels import label_stands
-from filterd.store.tables import Incidents, Labels, Messages, SlackEvents, SlackPosts
+from filterd.store.tables import BundleScores, Incidents, Labels, Messages, SlackEvents, SlackPosts
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -78,6 +78,9 @@ def purge(
         Messages.id,
         has_text,
     )
+    if gone:
+        of_no_mail = ~exists().where(Messages.id == BundleScores.message_id)
+        _in_steps(database, delete(BundleScores), BundleScores.message_id, of_no_mail)
     others = _purge_others(database, now, oldest)
     if gone or texts or others:
         _give_back_room(database)

@@ -8,7 +8,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from bot_office import PRIVATE, Office
+from bot_office import PRIVATE
 from slack_stage.workspace import ALERTS, ELSEWHERE
 from tiny_bundle import make_tiny_bundle
 
@@ -34,26 +34,6 @@ ABUSE = (
     "x" * 10_000,
     "<!channel> " * 1000,
 )
-
-
-@pytest.fixture(scope="module")
-def socket_office(module_office, module_folder, slack_stage, bot_settings):
-    """Another bot for the same database, by Socket Mode."""
-    office = Office(module_folder, slack_stage, by="socket", **bot_settings)
-    yield office
-    office.end()
-
-
-@pytest.fixture(params=["http", "socket"])
-def either(request, office):
-    """The bot that takes requests, then one that has a socket."""
-    if request.param == "http":
-        yield office
-        return
-    other = request.getfixturevalue("socket_office")
-    other.begin()
-    yield other
-    assert other.problems() == []
 
 
 def words(answer):

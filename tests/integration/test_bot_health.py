@@ -15,6 +15,7 @@ from filterd.store.messages import write_batch
 pytest_plugins = ("store_fixtures",)
 
 NOW = MORNING + timedelta(hours=12)
+SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
 
@@ -75,8 +76,21 @@ def test_what_several_workers_say_is_one_ailment_from_the_first_on(database):
 
 def test_different_kinds_are_different_ailments(database):
     for kind in ("next_hop", "bundle"):
-        begin(database, kind, "mx1 worker 0", "text", NOW)
+        begin(database, kind, "mx1 worker 0", "text", NOW - MINUTE)
     assert [ailment.kind for ailment in ails(database)] == ["bundle", "next_hop"]
+
+
+def test_a_restart_of_the_mail_server_is_no_ailment(database):
+    for kind in ("next_hop", "bundle"):
+        begin(database, kind, "mx1 worker 0", "text", NOW - 9 * SECOND)
+    assert [ailment.kind for ailment in ails(database)] == ["bundle"]
+    assert [one.kind for one in ails(database, NOW + SECOND)] == ["bundle", "next_hop"]
+
+
+def test_a_next_hop_away_is_told_though_a_worker_saw_it_only_just_now(database):
+    begin(database, "next_hop", "mx1 worker 0", "text", NOW - MINUTE)
+    begin(database, "next_hop", "mx1 worker 1", "text", NOW)
+    assert [ailment.kind for ailment in ails(database)] == ["next_hop"]
 
 
 # Mail that is not judged

@@ -334,6 +334,14 @@ def test_a_label_is_recorded_with_a_name_and_taken_back(filterd, message):
     ]
 
 
+def test_a_task_of_the_sites_own_can_be_labelled(filterd, message):
+    (printed,) = filterd("label", ID, "billing", "--task", "topic", "--json").json
+    assert printed == {"id": 1, "message": ID, "task": "topic", "label": "billing"}
+    assert filterd("label", ID, "billing", "--task", "Topic!").code == 2
+    assert filterd("label", ID, "<script>", "--task", "topic").code == 2
+    assert filterd("label", ID, "billing", "--task", "spam").code == 2
+
+
 def test_labels_are_listed_and_the_log_has_what_was_taken_back(filterd, message):
     assert filterd("labels").out == "no labels of the last 30 days\n"
     filterd("label", ID, "ham", "--by", "anna")

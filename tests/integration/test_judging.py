@@ -69,7 +69,7 @@ def make(batcher):
             Handling(**handling | changes),
             new_id=lambda: next(ids),
             now=lambda: NOW,
-            learner=lambda: learner,
+            learner=lambda _: learner,
         )
         return made, records
 

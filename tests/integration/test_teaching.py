@@ -18,6 +18,7 @@ from filterd.store.changes import LabelWait, change_mark
 from filterd.store.labels import add_label, undo_label
 from filterd.store.lessons import decided_labels, labelled_mails, new_lessons
 from filterd.store.messages import write_batch
+from filterd.store.scores import write_scores
 from filterd.teaching import SiteWatch, lessons_of, open_learner
 
 pytest_plugins = ("store_fixtures",)
@@ -239,8 +240,8 @@ def test_labels_that_could_not_all_be_read_are_not_learnt_twice(mail, monkeypatc
     say(mail, 2, "ham")
     say(mail, 3, "spam")
 
-    def broken(database, decided):
-        yield from list(lessons_of(database, decided))[:1]
+    def broken(database, decided, version):
+        yield from list(lessons_of(database, decided, version))[:1]
         raise StoreError("gone")
 
     with monkeypatch.context() as patched:
@@ -251,3 +252,164 @@ def test_labels_that_could_not_all_be_read_are_not_learnt_twice(mail, monkeypatc
     watch.look()
     assert watch.learner.labels == 3
     assert opinions(watch.learner) == opinions(open_learner(mail))
+
+
+# Another bundle
+
+OLD, NEW = "2026-11-23.1", "2026-11-24.1"
+SOON = 0.05  # seconds
+
+
+def id_of(number):
+    return make_record(number).id
+
+
+def berts(database, version):
+    """What the BERT gives each labelled mail, for the learner of a bundle."""
+    found = decided_labels(database, "spam", change_mark(database).labels)
+    return {lesson.label_id: lesson.bert for lesson in lessons_of(database, found, version)}
+
+
+def test_a_mail_counts_by_what_the_serving_bundle_gives_it(mail):
+    say(mail, 1, "spam")
+    write_scores(mail, NEW, {id_of(1): 0.75})
+    assert berts(mail, NEW) == {1: 0.75}
+    assert berts(mail, OLD) == {1: 0.02}
+
+
+def test_a_mail_that_was_never_judged_anew_counts_by_what_it_got_when_it_came(mail):
+    say(mail, 1, "spam")
+    say(mail, 2, "ham")
+    write_scores(mail, NEW, {id_of(2): 0.75})
+    assert berts(mail, NEW) == {1: 0.02, 2: 0.75}
+
+
+def test_a_mail_that_the_bert_was_spared_counts_by_what_a_later_bundle_gives_it(database):
+    write_batch(database, [record_of(1, scores=None)])
+    say(database, 1, "spam")
+    assert berts(database, NEW) == {1: 0.5}
+    write_scores(database, NEW, {id_of(1): 0.75})
+    assert berts(database, NEW) == {1: 0.75}
+
+
+class Served:
+    """A site whose two bundles are at odds about the labelled mail, and its watch."""
+
+    def __init__(self, database):
+        self.database = database
+        self.version = OLD
+        self.watch = SiteWatch(database, serving=lambda: self.version)
+        for number in range(MAILS):
+            say(database, number, ("spam", "ham")[number % 2])
+        write_scores(database, NEW, {id_of(number): number % 2 for number in range(MAILS)})
+
+    def anew(self, version):
+        return opinions(open_learner(self.database, version))
+
+
+@pytest.fixture
+def served(mail):
+    served = Served(mail)
+    yield served
+    served.watch.close()
+
+
+def test_the_learner_is_that_of_the_bundle_that_serves(served):
+    served.watch.look()
+    assert opinions(served.watch.learner) == served.anew(OLD)
+    served.version = NEW
+    served.watch.look()
+    assert opinions(served.watch.learner) == served.anew(NEW)
+    assert served.anew(NEW) != served.anew(OLD)
+
+
+def test_a_learner_is_prepared_beside_the_one_in_use(served):
+    served.watch.start()
+    assert served.watch.prepare(NEW, PATIENCE)
+    assert opinions(served.watch.learner) == served.anew(OLD)
+    assert opinions(served.watch.learner_for(OLD)) == served.anew(OLD)
+    assert opinions(served.watch.learner_for(NEW)) == served.anew(NEW)
+
+
+def test_mail_of_the_bundle_before_keeps_its_learner_until_it_is_judged(served):
+    served.watch.start()
+    served.watch.prepare(NEW, PATIENCE)
+    served.version = NEW
+    served.watch.look()
+    assert opinions(served.watch.learner_for(OLD)) == served.anew(OLD)
+
+
+def test_a_learner_that_judges_no_mail_any_more_is_let_go(served, monkeypatch):
+    monkeypatch.setattr("filterd.teaching.SECONDS_IN_FLIGHT", 0.0)
+    served.watch.look()
+    served.version = NEW
+    served.watch.look()
+    # What nobody has is answered by the one that serves.
+    assert served.watch.learner_for(OLD) is served.watch.learner
+
+
+def test_while_a_bundle_has_no_learner_that_of_the_one_before_is_used(served):
+    served.watch.look()
+    assert served.watch.learner_for(NEW) is served.watch.learner
+
+
+def test_labels_between_preparing_and_swapping_are_in_both_learners(served):
+    served.watch.start()
+    served.watch.prepare(NEW, PATIENCE)
+    say(served.database, 0, "ham", "bob")
+    say(served.database, 0, "ham", "carol")
+    assert served.watch.prepare(NEW, PATIENCE)
+    assert opinions(served.watch.learner_for(OLD)) == served.anew(OLD)
+    assert opinions(served.watch.learner_for(NEW)) == served.anew(NEW)
+
+
+def test_a_rollback_at_once_finds_the_labels_given_meanwhile(served):
+    served.watch.look()
+    served.version = NEW
+    served.watch.look()
+    say(served.database, 0, "ham", "bob")
+    say(served.database, 0, "ham", "carol")
+    served.watch.look()
+    served.watch.start()
+    assert served.watch.prepare(OLD, PATIENCE)
+    assert opinions(served.watch.learner_for(OLD)) == served.anew(OLD)
+
+
+def test_preparing_ends_when_its_time_is_up_and_the_learner_comes_later(served, monkeypatch):
+    real, broken = served.watch.look, threading.Event()
+    broken.set()
+
+    def look():
+        if broken.is_set():
+            raise StoreError("gone")
+        return real()
+
+    monkeypatch.setattr(served.watch, "look", look)
+    monkeypatch.setattr("filterd.teaching.PAUSE_AFTER_ERROR", 0.01)
+    served.watch.start()
+    assert not served.watch.prepare(NEW, SOON)
+    served.version = NEW
+    broken.clear()
+    assert served.watch.prepare(NEW, PATIENCE)
+    assert opinions(served.watch.learner_for(NEW)) == served.anew(NEW)
+
+
+def test_whoever_waits_for_a_learner_is_let_go_at_the_end(served):
+    waited = []
+    waiting = threading.Thread(target=lambda: waited.append(served.watch.prepare(NEW, 60)))
+    waiting.start()  # the watch does not run: nobody makes the learner
+    served.watch.close()
+    waiting.join(PATIENCE)
+    assert waited == [False]
+
+
+def test_labels_and_undos_go_on_after_a_swap(served):
+    served.watch.look()
+    served.version = NEW
+    served.watch.look()
+    label = say(served.database, 1, "spam", "bob")
+    served.watch.look()
+    assert opinions(served.watch.learner) == served.anew(NEW)
+    undo_label(served.database, label.id, "bob", "cli")
+    served.watch.look()
+    assert opinions(served.watch.learner) == served.anew(NEW)

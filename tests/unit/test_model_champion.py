@@ -10,7 +10,7 @@ from tiny_bundle import make_tiny_bundle
 
 from filterd.errors import BundleError, StoreError
 from filterd.model.batcher import Batcher
-from filterd.model.champion import ChampionWatch, champion_path
+from filterd.model.champion import ChampionWatch, champion_path, champion_version
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,12 @@ def test_the_shipped_bundle_can_be_made_champion_again_by_its_version(site):
     assert champion_path(site.rows[-1], site.models, shipped=site.shipped) == site.shipped
 
 
+def test_the_version_that_should_serve_is_the_champions_or_the_shipped_bundles(site):
+    assert champion_version(None, shipped=site.shipped) == "shipped.1"
+    assert champion_version(Row(1, "new.1"), shipped=site.shipped) == "new.1"
+    assert champion_version(None, shipped=site.models) == ""
+
+
 def test_a_champion_whose_folder_is_missing_gives_way_to_the_shipped_bundle_loudly(site):
     site.promote("gone.1")
 
@@ -137,6 +143,32 @@ async def test_a_promotion_is_followed(site, serving):
     assert encoder is not None
     assert encoder.bundle.version == "new.1"
     assert await version() == "new.1"
+
+
+async def test_the_old_one_serves_until_what_changes_with_the_new_one_is_ready(site, serving):
+    watch, batcher, version = serving
+    site.publish("new.1")
+    site.promote("new.1")
+    seen = []
+
+    async def prepare(encoder):
+        seen.append((encoder.bundle.version, await version()))
+
+    await watch.look(batcher, prepare=prepare)
+    assert seen == [("new.1", "shipped.1")]
+    assert await version() == "new.1"
+
+
+async def test_nothing_is_made_ready_for_a_champion_that_cannot_serve(site, serving):
+    watch, batcher, _ = serving
+    site.promote("gone.1")
+    seen = []
+
+    async def prepare(encoder):
+        seen.append(encoder)
+
+    await watch.look(batcher, prepare=prepare)
+    assert seen == []
 
 
 async def test_nothing_is_loaded_while_the_champion_stays(site, serving):

@@ -1,0 +1,292 @@
+"""A simulated fortnight: mail by SMTP, a labeller who is wrong now and then, a real night each night.
+
+    python tests/bench/fortnight.py --mail FOLDER --champion BUNDLE --out FOLDER
+
+FOLDER of mail has spam/ and ham/ of a corpus that the champion was not trained on. Each day 300 of
+them go through the real daemon; the labeller answers up to 30 questions of `filterd queue`, 3% of
+them wrongly; `filterd-trainer run` does the night; then all times in the database move back a day.
+Prints a table, writes days.json and fortnight.svg. Some three minutes a night on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import random
+import shutil
+import smtplib
+import subprocess
+import sys
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from daemon_process import BASE, Daemon, environment, toml
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import select, update
+
+from filterd.asking import questions
+from filterd.store.database import open_database
+from filterd.store.labels import add_label
+from filterd.store.runs import runs
+from filterd.store.tables import Labels, Messages, TrainingRuns
+from filterd.teaching import open_learner
+
+BIN = Path(sys.executable).parent
+LABELLERS = ("anna", "ben", "carla")
+WRONG = 0.03
+out = Console()
+
+
+@dataclass
+class Day:
+    """What one day brought. Errors are shares of the day's mail, 0..1."""
+
+    number: int
+    mails: int
+    served_wrong: int
+    model_wrong: int
+    false_positives: int
+    labels: int
+    wrong_labels: int
+    state: str = ""
+    reason: str = ""
+    candidate: str | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    golden_ham: float | None = None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--mail", type=Path, required=True)
+    parser.add_argument("--champion", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--days", type=int, default=14)
+    parser.add_argument("--mails", type=int, default=300)
+    parser.add_argument("--labels", type=int, default=30)
+    arguments = parser.parse_args()
+    for place in (arguments.mail / "spam", arguments.mail / "ham", arguments.champion):
+        if not place.is_dir():
+            parser.error(f"{place}: no such folder")
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    site = arguments.out / "site"
+    shutil.rmtree(site, ignore_errors=True)
+    set_up(site, arguments.champion)
+    stream = mails_of(arguments.mail, arguments.days * arguments.mails)
+    chance = random.Random(1)
+    days: list[Day] = []
+    daemon = Daemon(site)
+    port = int(daemon.heard("serving")["listen"].rpartition(":")[2])
+    try:
+        for number in range(1, arguments.days + 1):
+            batch = stream[(number - 1) * arguments.mails : number * arguments.mails]
+            days.append(a_day(site, port, number, batch, arguments.labels, chance))
+            a_night(site, days[-1])
+            (arguments.out / "days.json").write_text(
+                json.dumps([asdict(day) for day in days], indent=1) + "\n"
+            )
+            show(days)
+            shift_times(site)
+    finally:
+        daemon.end()
+    draw(days, arguments.out / "fortnight.svg")
+
+
+def set_up(site: Path, champion: Path) -> None:
+    """A site whose champion is the bundle."""
+    version = json.loads((champion / "bundle.json").read_text())["version"]
+    shutil.copytree(champion, site / "var/models" / version)
+    trainer = 'schedule = ""\nmin_labels = 1\nreplay = 1000\nepochs = 1\n'
+    (site / "filterd.toml").write_text(f"{toml(BASE)}\n[trainer]\n{trainer}")
+    command(site, "filterd", "models", "promote", version, "--by", "test")
+
+
+def command(site: Path, name: str, *arguments: str) -> str:
+    done = subprocess.run(
+        [BIN / name, *arguments],
+        check=False,
+        cwd=site,
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode not in (0, 70):
+        sys.exit(f"{name} {' '.join(arguments)}: {done.stderr}")
+    return done.stdout
+
+
+def mails_of(folder: Path, count: int) -> list[tuple[str, bytes]]:
+    """Label and bytes with CRLF, shuffled."""
+    found = [(label, path) for label in ("spam", "ham") for path in (folder / label).glob("*.eml")]
+    found.sort(key=lambda one: one[1].name)
+    random.Random(7).shuffle(found)
+    if len(found) < count:
+        sys.exit(f"{folder}: {len(found)} mails, {count} are needed")
+    return [
+        (
+            label,
+            b"\r\n".join(
+                path.read_bytes().replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+            ),
+        )
+        for label, path in found[:count]
+    ]
+
+
+def digest_of(message: bytes) -> str:
+    """As the daemon computes it, of the body."""
+    return hashlib.sha256(message.partition(b"\r\n\r\n")[2]).hexdigest()
+
+
+def a_day(
+    site: Path,
+    port: int,
+    number: int,
+    batch: list[tuple[str, bytes]],
+    most_labels: int,
+    chance: random.Random,
+) -> Day:
+    """Send a day's mail, see what became of it, label some of it."""
+    with smtplib.SMTP("127.0.0.1", port, "client.example.net", timeout=60) as client:
+        for _, message in batch:
+            whole = message if message.endswith(b"\r\n") else message + b"\r\n"
+            client.sendmail("sender@example.net", ["office@example.test"], whole)
+    truth = {}
+    for label, message in batch:
+        whole = message if message.endswith(b"\r\n") else message + b"\r\n"
+        truth[digest_of(whole)] = label
+    database = open_database(f"sqlite:///{site}/var/filterd.db")
+    try:
+        rows = wait_for_rows(database, set(truth))
+        day = Day(number, len(rows), 0, 0, 0, 0, 0)
+        by_id = {}
+        for row in rows:
+            label = truth[row.digest]
+            by_id[row.id] = label
+            day.served_wrong += row.verdict != label
+            bert = "spam" if row.scores["spam"]["spam"] >= row.threshold else "ham"
+            day.model_wrong += bert != label
+            day.false_positives += row.verdict == "spam" and label == "ham"
+        now = datetime.now(UTC)
+        asked = questions(
+            database,
+            open_learner(database),
+            budget=most_labels,
+            since=now - timedelta(hours=20),
+            now=now,
+            chance=random.Random(number),
+        )
+        for one in asked:
+            label = by_id.get(one.record.id)
+            if label is None:
+                continue
+            if chance.random() < WRONG:
+                label = "ham" if label == "spam" else "spam"
+                day.wrong_labels += 1
+            by = chance.choice(LABELLERS)
+            add_label(database, one.record.id, "spam", label, by, "cli")
+            day.labels += 1
+        return day
+    finally:
+        database.close()
+
+
+def wait_for_rows(database, digests):
+    """The day's records; they are written within a second."""
+    import time
+
+    statement = select(
+        Messages.id, Messages.digest, Messages.verdict, Messages.threshold, Messages.scores
+    ).where(Messages.received_at >= datetime.now(UTC) - timedelta(hours=20))
+    for _ in range(100):
+        with database.read() as connection:
+            rows = [row for row in connection.execute(statement) if row.digest in digests]
+        judged = [row for row in rows if row.verdict is not None]
+        if len({row.digest for row in rows}) == len(digests):
+            return judged
+        time.sleep(0.1)
+    sys.exit(f"{len(rows)} records of {len(digests)} mails")
+
+
+def a_night(site: Path, day: Day) -> None:
+    """A real run, by the command."""
+    command(site, "filterd-trainer", "run", "--force", "--json")
+    database = open_database(f"sqlite:///{site}/var/filterd.db")
+    try:
+        run = runs(database, datetime.now(UTC) - timedelta(hours=12))[0]
+    finally:
+        database.close()
+    day.state, day.reason, day.candidate = run.state, run.reason or "", run.candidate
+    figures = run.figures or {}
+    day.seconds = dict(figures.get("seconds", {}))
+    for rule in figures.get("gate", []):
+        if "golden" in rule["name"] and "ham" in rule["name"]:
+            day.golden_ham = rule["figure"]
+
+
+def shift_times(site: Path) -> None:
+    """A day goes by."""
+    database = open_database(f"sqlite:///{site}/var/filterd.db")
+    try:
+        with database.write() as connection:
+            for column in (Messages.received_at, Labels.at, TrainingRuns.created_at):
+                table = column.class_
+                key = table.__mapper__.primary_key[0]
+                rows = connection.execute(select(key, column)).all()
+                for identity, at in rows:
+                    connection.execute(
+                        update(table)
+                        .where(key == identity)
+                        .values({column.key: at - timedelta(days=1)})
+                    )
+    finally:
+        database.close()
+
+
+def show(days: list[Day]) -> None:
+    """The table so far."""
+    table = Table()
+    for name in ("day", "wrong", "model alone", "good mail lost", "labels", "night", "seconds"):
+        table.add_column(name, justify="right")
+    for day in days:
+        table.add_row(
+            str(day.number),
+            f"{100 * day.served_wrong / day.mails:.1f}%",
+            f"{100 * day.model_wrong / day.mails:.1f}%",
+            str(day.false_positives),
+            f"{day.labels} ({day.wrong_labels} wrong)",
+            f"{day.state} {day.candidate or ''} {day.reason[:60]}",
+            f"{sum(day.seconds.values()):.0f}",
+        )
+    out.print(table)
+
+
+def draw(days: list[Day], file: Path) -> None:
+    """Error per day, and what became of each night."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4))
+    axes = figure.subplots()
+    numbers = [day.number for day in days]
+    model = [100 * day.model_wrong / day.mails for day in days]
+    served = [100 * day.served_wrong / day.mails for day in days]
+    axes.plot(numbers, model, color="#D55E00", marker="o", label="the model alone")
+    axes.plot(numbers, served, color="#0072B2", marker="o", label="with what staff taught")
+    for day, value in zip(days, model, strict=True):
+        mark = {"promoted": "▲", "refused": "✕"}.get(day.state, "·")
+        axes.annotate(mark, (day.number + 0.35, value), ha="center", color="#555555")
+    axes.set_xlabel("day (▲ night promoted, ✕ refused)")
+    axes.set_ylabel("mail judged wrongly, %")
+    axes.set_ylim(bottom=0)
+    axes.set_xticks(numbers)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    figure.savefig(file, bbox_inches="tight")
+
+
+if __name__ == "__main__":
+    main()

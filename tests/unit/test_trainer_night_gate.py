@@ -1,0 +1,394 @@
+"""Each rule of the gate at its limit and one step beyond."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trainer.dataset import Example
+from trainer.night_gate import judge, verdict
+from trainer.night_rules import Limits, Rule, chance_of_ham
+from trainer.scored import NOTHING, Scored, ScoredSets, joined
+
+THRESHOLDS = (0.9, 0.9)
+SAME = {"auc": {"fp32": 0.997, "int8": 0.997}, "same_decisions": {"spam": 1.0}}
+MOODS = ("negative", "neutral", "positive")
+
+
+def example(spam="", sentiment=""):
+    labels = {"spam": spam, "sentiment": sentiment}
+    return Example(
+        ("a text",), {task: one for task, one in labels.items() if one}, "mail", "test", ""
+    )
+
+
+def both(scores):
+    """Probabilities [n, 2] of ham and spam."""
+    spam = np.array(scores, dtype=float)
+    return np.stack([1 - spam, spam], axis=1)
+
+
+def moods(given):
+    """Probabilities [n, 3] by which each text has the mood that is named."""
+    rows = [[0.8 if mood == one else 0.1 for mood in MOODS] for one in given]
+    return np.array(rows).reshape(-1, 3)
+
+
+def scored(rows, sentiments=None):
+    """`rows` are label, champion's and candidate's score of spam; sentiments likewise, as words."""
+    sentiments = sentiments or [("", "neutral", "neutral")] * len(rows)
+    examples = [
+        example(row[0], sentiment[0]) for row, sentiment in zip(rows, sentiments, strict=True)
+    ]
+    before, after = (
+        {
+            "spam": both([row[column] for row in rows]),
+            "sentiment": moods([sentiment[column] for sentiment in sentiments]),
+        }
+        for column in (1, 2)
+    )
+    return Scored(examples, before, after)
+
+
+HAM, SPAM = ("ham", 0.01, 0.01), ("spam", 0.99, 0.99)
+MISSED, CAUGHT = ("spam", 0.2, 0.2), ("spam", 0.2, 0.95)  # by the champion
+GOLDEN = scored([HAM] * 10 + [SPAM] * 10)
+
+
+def judged(*, golden=GOLDEN, corrected=NOTHING, newest=NOTHING, validation=NOTHING, **changes):
+    facts = {
+        "thresholds": THRESHOLDS,
+        "comparison": SAME,
+        "milliseconds": (10.0, 10.0),
+        "bytes": (1000, 1000),
+        "golden_reproduced": True,
+        "limits": Limits(fewest_to_rise=1),
+    }
+    return judge(ScoredSets(golden, corrected, newest, validation), **{**facts, **changes})
+
+
+def rule(name, **facts):
+    return next(each for each in judged(**facts) if each.name == name)
+
+
+def refused(**facts):
+    """Names of the rules that refuse."""
+    return [each.name for each in judged(**facts) if not each.passed]
+
+
+def test_a_candidate_like_the_champion_passes_where_nothing_was_corrected():
+    passed, reason = verdict(judged())
+    assert passed
+    assert reason == "All 13 rules passed"
+
+
+def test_every_rule_says_something_and_goes_into_a_row():
+    for each in judged():
+        assert each.text
+        assert Rule(**each.as_json()) == each
+
+
+# False positives
+
+
+def test_one_more_good_mail_of_the_golden_set_is_too_many():
+    worse = scored([("ham", 0.01, 0.9)] + [HAM] * 9 + [SPAM] * 10)
+    found = rule("golden_ham", golden=worse)
+    assert (found.passed, found.figure, found.limit) == (False, 1, 0)
+    assert found.text == (
+        "One more good mail of the golden set would be taken for spam (1, allowed 0)"
+    )
+
+
+def test_as_many_good_mails_of_the_golden_set_as_before_are_allowed():
+    other = scored([("ham", 0.95, 0.01), ("ham", 0.01, 0.95)] + [HAM] * 8 + [SPAM] * 10)
+    assert rule("golden_ham", golden=other).passed
+
+
+def test_each_bundle_is_judged_at_its_own_threshold():
+    shifted = scored([("ham", 0.85, 0.85)] + [HAM] * 9 + [SPAM] * 10)
+    assert rule("golden_ham", golden=shifted, thresholds=(0.9, 0.9)).passed
+    assert not rule("golden_ham", golden=shifted, thresholds=(0.9, 0.8)).passed
+
+
+@pytest.mark.parametrize(("hams", "allowed"), [(0, 0), (51, 0), (52, 1), (355, 1), (356, 2)])
+def test_chance_flags_so_many_of_the_newest_ham_in_nineteen_nights_of_twenty(hams, allowed):
+    assert chance_of_ham(hams, Limits()) == allowed
+
+
+@pytest.mark.parametrize(("label", "name"), [("ham", "newest_ham"), ("", "newest_unlabelled")])
+def test_the_newest_ham_may_lose_to_chance_and_no_more(label, name):
+    def newest(flagged):
+        return scored([(label, 0.01, 0.95)] * flagged + [(label, 0.01, 0.01)] * (100 - flagged))
+
+    assert rule(name, newest=newest(1)).passed
+    beyond = rule(name, newest=newest(2))
+    assert (beyond.passed, beyond.figure, beyond.limit) == (False, 2, 1)
+
+
+def test_few_labelled_hams_of_the_newest_week_may_lose_none():
+    assert refused(newest=scored([("ham", 0.01, 0.95)] + [HAM] * 9)) == ["newest_ham"]
+
+
+def test_ham_of_validation_is_not_flagged_even_if_all_spam_stays_above_it():
+    above = scored([("ham", 0.01, 0.95)] * 2 + [HAM] * 50 + [SPAM] * 20)
+    assert refused(validation=above) == ["validation_ham"]
+
+
+def test_an_unlabelled_mail_counts_as_ham_below_a_tenth_only():
+    doubtful = scored([("", 0.1, 0.95)] * 5)
+    assert rule("newest_unlabelled", newest=doubtful).figure is None
+    sure = scored([("", 0.0999, 0.95)] * 5)
+    assert not rule("newest_unlabelled", newest=sure).passed
+
+
+# Corrections
+
+
+def test_more_of_what_staff_corrected_must_be_right():
+    assert rule("corrected", corrected=scored([MISSED, CAUGHT])).passed
+    same = rule("corrected", corrected=scored([MISSED, MISSED]))
+    assert (same.passed, same.figure, same.limit) == (False, 0, 1)
+
+
+def test_where_the_champion_has_all_corrections_right_none_may_be_lost():
+    assert rule("corrected", corrected=scored([SPAM, HAM])).passed
+    assert not rule("corrected", corrected=scored([SPAM, ("ham", 0.01, 0.95)])).passed
+
+
+def test_both_kinds_of_correction_count():
+    good_mail_freed = ("ham", 0.95, 0.01)
+    assert rule("corrected", corrected=scored([good_mail_freed, MISSED])).passed
+    assert not rule("corrected", corrected=scored([good_mail_freed, ("spam", 0.95, 0.2)])).passed
+
+
+def test_of_few_corrections_no_less_must_be_right():
+    few = scored([MISSED] * 9)
+    assert rule("corrected", corrected=few, limits=None).passed
+    assert not rule("corrected", corrected=scored([MISSED] * 10), limits=None).passed
+    lost = rule("corrected", corrected=scored([("spam", 0.95, 0.2)]), limits=None)
+    assert not lost.passed
+    assert lost.text.endswith("they may not become fewer")
+
+
+def test_corrected_moods_count_but_pay_for_no_spam():
+    right = [("negative", "neutral", "negative")] * 3
+    learnt = scored([("", 0.5, 0.5)] * 3, right)
+    assert rule("corrected", corrected=learnt).passed
+    bought = rule("corrected", corrected=scored([SPAM, SPAM, ("spam", 0.99, 0.2)], right))
+    assert not bought.passed
+    assert "of spam and ham only 2, 3 before" in bought.text
+
+
+def test_without_corrections_the_rule_passes_and_says_so():
+    found = rule("corrected")
+    assert (found.passed, found.figure) == (True, None)
+    assert found.text == "No corrected mail was held out"
+
+
+# Spam caught, and how well it is told from ham
+
+
+@pytest.mark.parametrize(("missed", "passed"), [(5, True), (6, False)])
+def test_a_twentieth_of_the_spam_may_be_lost_and_no_more(missed, passed):
+    validation = scored([("spam", 0.99, 0.85)] * missed + [SPAM] * (90 - missed))
+    assert rule("spam_caught", validation=validation).passed == passed
+
+
+def test_a_candidate_that_flags_nothing_is_refused():
+    silent = scored([HAM] * 10 + [("spam", 0.99, 0.5)] * 10)
+    assert refused(golden=silent, corrected=scored([("ham", 0.95, 0.01)])) == ["spam_caught"]
+
+
+def apart(wrong):
+    """Of 50,000 pairs of a ham and a spam so many are the wrong way round to the candidate."""
+    hams = [("ham", 0.01, 0.01)] * 499 + [("ham", 0.01, 0.5)]
+    spams = [("spam", 0.99, 0.4)] * wrong + [("spam", 0.99, 0.99)] * (100 - wrong)
+    return scored(hams + spams)
+
+
+def test_the_missed_area_may_grow_by_a_fifth_of_a_point():
+    # A ham above n of 100 spams: n of 50,000 pairs are wrong, 0.002% each.
+    assert rule("missed_area", golden=apart(100)).figure == 0.2
+    assert rule("missed_area", golden=apart(100)).passed
+    beyond = scored(
+        [("ham", 0.01, 0.5)] * 2 + [HAM] * 498 + [("spam", 0.99, 0.4)] * 51 + [SPAM] * 49
+    )
+    found = rule("missed_area", golden=beyond)
+    assert (found.passed, found.figure, found.limit) == (False, 0.204, 0.2)
+
+
+def test_ham_alone_has_no_area_and_the_rule_says_so():
+    found = rule("missed_area", golden=scored([HAM] * 5))
+    assert found.passed
+    assert "not both ham and spam" in found.text
+
+
+# Other tasks
+
+
+def of_moods(count, wrong):
+    """Texts of three moods by turns, the last ones wrong to the candidate."""
+    rows = []
+    for number in range(count):
+        mood = MOODS[number % 3]
+        other = MOODS[(number + 1) % 3]
+        rows.append((mood, mood, mood if number < count - wrong else other))
+    return scored([HAM] * count, rows)
+
+
+@pytest.mark.parametrize(("wrong", "passed"), [(3, True), (6, False)])
+def test_macro_f1_may_fall_by_a_hundredth(wrong, passed):
+    found = rule("f1_sentiment", validation=of_moods(300, wrong))
+    assert found.figure == (0.99 if passed else 0.98)
+    assert found.limit == 0.99
+    assert found.passed == passed
+
+
+def test_moods_of_fewer_than_fifty_texts_decide_nothing():
+    few = rule("f1_sentiment", validation=of_moods(49, 20))
+    assert few.passed
+    assert few.text == "Too few texts are labelled for sentiment to judge by (49)"
+    assert not rule("f1_sentiment", validation=of_moods(50, 20)).passed
+
+
+def test_a_task_that_the_champion_does_not_know_is_not_compared():
+    known = of_moods(60, 20)
+    new = Scored(known.examples, {"spam": known.champion["spam"]}, known.candidate)
+    assert rule("f1_sentiment", golden=new).text == "The champion does not know the task sentiment"
+
+
+# The bundle itself
+
+
+@pytest.mark.parametrize(("int8", "passed"), [(0.9965, True), (0.9964, False), (0.999, True)])
+def test_int8_may_lose_five_ten_thousandths_of_the_area(int8, passed):
+    comparison = {**SAME, "auc": {"fp32": 0.997, "int8": int8}}
+    assert rule("int8_area", comparison=comparison).passed == passed
+
+
+@pytest.mark.parametrize(("same", "passed"), [(0.995, True), (0.9949, False)])
+def test_int8_may_change_one_verdict_in_two_hundred(same, passed):
+    comparison = {**SAME, "same_decisions": {"spam": same, "sentiment": 0.5}}
+    assert rule("int8_verdicts", comparison=comparison).passed == passed
+
+
+def test_int8_that_could_not_be_compared_says_so():
+    nothing = {"auc": {"fp32": None, "int8": None}, "same_decisions": {"spam": None}}
+    for name in ("int8_area", "int8_verdicts"):
+        found = rule(name, comparison=nothing)
+        assert found.passed
+        assert "to be compared on" in found.text
+
+
+@pytest.mark.parametrize(("ms", "passed"), [(12.0, True), (12.01, False)])
+def test_the_candidate_may_take_a_fifth_longer(ms, passed):
+    assert rule("latency", milliseconds=(10.0, ms)).passed == passed
+
+
+@pytest.mark.parametrize(("size", "passed"), [(1100, True), (1101, False)])
+def test_the_candidate_may_be_a_tenth_larger(size, passed):
+    assert rule("size", bytes=(1000, size)).passed == passed
+
+
+def test_golden_scores_must_come_out_again():
+    assert refused(golden_reproduced=False) == ["reproduced"]
+
+
+# The verdict
+
+
+def test_the_verdict_is_the_first_rule_that_refuses_and_how_many_more():
+    rules = [
+        Rule("a", True, 1, 1, "A is well"),
+        Rule("b", False, 2, 1, "B is not"),
+        Rule("c", False, 2, 1, "C neither"),
+        Rule("d", False, 2, 1, "nor D"),
+    ]
+    assert verdict(rules) == (False, "B is not; and 2 more")
+    assert verdict(rules[:2]) == (False, "B is not")
+    assert verdict(rules[:1]) == (True, "All 1 rules passed")
+
+
+def test_no_rules_are_no_pass():
+    assert verdict([]) == (False, "No rule was applied")
+
+
+def test_what_is_no_score_is_an_error_and_no_pass():
+    with pytest.raises(ValueError, match="sound scores"):
+        Scored([example("ham")], {"spam": both([0.1])}, {"spam": both([float("nan")])})
+    with pytest.raises(ValueError, match="sound scores"):
+        Scored([example("ham")], {"spam": both([0.1])}, {"spam": both([0.1, 0.2])})
+
+
+def test_two_sets_as_one_keep_every_text_with_its_scores():
+    found = joined(scored([HAM]), scored([SPAM, CAUGHT]))
+    assert [each.labels["spam"] for each in found.examples] == ["ham", "spam", "spam"]
+    assert found.spam()[1].tolist() == [0.01, 0.99, 0.95]
+    assert joined(NOTHING, GOLDEN) is joined(GOLDEN, NOTHING) is GOLDEN
+
+
+# Whatever the scores are
+
+SCORES = st.floats(0, 1)
+
+
+@st.composite
+def any_set(draw, labels=("ham", "spam", "")):
+    """A set in which the candidate says what the champion says."""
+    rows = draw(st.lists(st.tuples(st.sampled_from(labels), SCORES), max_size=30))
+    words = st.sampled_from(MOODS)
+    told = [(draw(words), draw(words)) for _ in rows]
+    return scored(
+        [(label, score, score) for label, score in rows],
+        [(label, said, said) for label, said in told],
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(any_set(("ham", "spam")), any_set(), any_set(), any_set())
+def test_a_candidate_like_the_champion_passes_all_but_what_must_rise(
+    golden, corrected, newest, validation
+):
+    failed = refused(golden=golden, corrected=corrected, newest=newest, validation=validation)
+    assert set(failed) <= {"corrected"}
+    found = rule("corrected", corrected=corrected)
+    errs = found.figure is not None and found.limit > found.figure
+    assert failed == (["corrected"] if errs else [])
+
+
+def flagged(rows):
+    """The candidate takes all of the ham for spam."""
+    return [(label, score, 0.99 if label != "spam" else score) for label, score, _ in rows]
+
+
+PLACES = ("golden", "corrected", "newest", "validation")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    place=st.sampled_from(PLACES),
+    rows=st.lists(
+        st.tuples(st.sampled_from(("ham", "spam")), st.floats(0, 0.05), st.just(0)),
+        min_size=4,
+        max_size=40,
+    ),
+)
+def test_a_candidate_that_is_worse_in_any_one_set_is_refused(place, rows):
+    hams = [("ham", score, score) for _, score, _ in rows]
+    spams = [("spam", 1 - score, 1 - score) for _, score, _ in rows]
+    sets = {each: scored(hams + spams) for each in PLACES}
+    assert refused(**sets) == []
+    sets[place] = scored(flagged(hams) + spams)
+    assert not verdict(judged(**sets))[0]
+    sets[place] = scored(hams + [(label, score, 1 - score) for label, score, _ in spams])
+    assert not verdict(judged(**sets))[0]
+
+
+def test_limits_can_be_set():
+    worse = scored([("ham", 0.01, 0.95)] * 2 + [HAM] * 98)
+    facts = {"newest": worse}
+    assert refused(**facts) == ["newest_ham"]
+    assert refused(**facts, limits=replace(Limits(), ham_by_chance=0.01)) == []

@@ -1,0 +1,147 @@
+"""A candidate: the champion's own network, trained on, exported and quantized to a bundle.
+
+Threshold, temperatures and the linear model stay the champion's, so that what a night changes is
+the network alone; the gate compares the two as they would serve.
+"""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers.utils import logging as transformers_logging
+
+from filterd.mail.render import RENDERER_VERSION
+from filterd.model.bundle import LINEAR, MODEL, TOKENIZER, WEIGHTS, Bundle, Task
+from filterd.model.encoder import Encoder, record_golden
+from filterd.model.linear import load_linear
+from filterd.model.runtime import open_tokenizer
+from filterd.pipeline import RENDERED_CHARACTERS
+from trainer import export
+from trainer.dataset import digest
+from trainer.finetune import Recipe, Trainer
+from trainer.gate import compare_graphs
+from trainer.golden import golden_texts
+from trainer.network import add_task, load_half, load_network, save_half
+from trainer.publish import FULL, join, sample_ids, score, threshold_of, write_bundle
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from trainer.checkpoint import Position
+    from trainer.dataset import Example
+    from trainer.observer import Observer
+
+CANDIDATE = "candidate"  # the bundle's folder, in the work folder
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to make: from which champion, in which work folder, how. `new_tasks`: task -> labels."""
+
+    champion: Bundle
+    work: Path
+    recipe: Recipe
+    version: str
+    new_tasks: Mapping[str, tuple[str, ...]]
+
+
+def train(order: Order, examples: Sequence[Example], observer: Observer) -> Position:
+    """Fine-tune the champion's weights; goes on from the work folder's last checkpoint.
+
+    The champion itself is the teacher wherever no label is known. Raises FilterdError, and what
+    torch raises when memory runs out.
+    """
+    transformers_logging.set_verbosity_error()
+    torch.manual_seed(order.recipe.seed)
+    weights = order.champion.path / WEIGHTS
+    network = load_half(weights)
+    for task, labels in order.new_tasks.items():
+        add_task(network, task, labels)
+    teacher = load_half(weights)
+    teacher.requires_grad_(requires_grad=False)
+    tokenizer_file = order.work / TOKENIZER
+    shutil.copyfile(order.champion.path / TOKENIZER, tokenizer_file)
+    tokenizer = open_tokenizer(tokenizer_file, order.recipe.max_tokens)
+    trainer = Trainer(network, tokenizer, order.recipe, order.work, teacher)
+    return trainer.run(
+        [each for each in examples if each.split == "train"],
+        [each for each in examples if each.split == "validation"],
+        observer.step,
+    )
+
+
+def make_bundle(
+    order: Order,
+    examples: Sequence[Example],
+    judged: Sequence[Example],
+    provenance: Mapping[str, Any],
+    observer: Observer,
+) -> Bundle:
+    """Export, quantize and write the candidate's bundle into the work folder.
+
+    `judged` are the texts on which int8 is compared with full precision. Raises TrainingError,
+    BundleError.
+    """
+    champion, work = order.champion, order.work
+    network = load_network(work / "best", attention="eager")
+    names: dict[str, list[str]] = network.config.tasks
+    full, int8 = work / FULL, work / MODEL
+    difference = export.export(network, full)
+    observer.stage("quantizing")
+    tokenizer = open_tokenizer(work / TOKENIZER, order.recipe.max_tokens)
+    export.quantize(full, int8, list(names), sample_ids(tokenizer, examples, order.recipe.seed))
+    save_half(network, work / WEIGHTS)
+    tasks = _tasks(champion, names)
+    linear = None
+    if champion.linear is not None:
+        shutil.copyfile(champion.path / LINEAR, work / LINEAR)
+        linear = load_linear(work / LINEAR, bias=champion.linear.bias, share=champion.linear.share)
+    pairs = []
+    for graph, what in ((full, "fp32"), (int8, "int8")):
+        logits = score(graph, tokenizer, judged, names, what, observer)
+        pairs.append(logits if linear is None else join(logits, linear, judged))
+    metrics = {
+        "quantization": {
+            **compare_graphs(names, pairs[0], pairs[1], judged, threshold_of(tasks)),
+            "torch_difference": difference,
+            "bytes": {"fp32": full.stat().st_size, "int8": int8.stat().st_size},
+        },
+        "provenance": {
+            **provenance,
+            "recipe": asdict(order.recipe),
+            "started_from": {"version": champion.version, "data_digest": champion.data_digest},
+            "machine": platform.machine(),
+            "cpu": torch.backends.cpu.get_cpu_capability(),
+            "torch": torch.__version__,
+        },
+    }
+    bundle = Bundle(
+        path=work,
+        version=order.version,
+        tasks=tasks,
+        renderer_version=RENDERER_VERSION,
+        max_tokens=order.recipe.max_tokens,
+        base_model=champion.base_model,
+        base_licence=champion.base_licence,
+        data_digest=f"sha256:{digest(examples)}",
+        metrics=metrics,
+        golden=(),
+        files={},
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        linear=champion.linear,
+    )
+    texts = golden_texts(RENDERED_CHARACTERS)
+    golden = record_golden(Encoder(bundle), texts)
+    return write_bundle(work / CANDIDATE, replace(bundle, golden=golden))
+
+
+def _tasks(champion: Bundle, names: Mapping[str, Sequence[str]]) -> tuple[Task, ...]:
+    """The champion's tasks as they are, and new ones uncalibrated."""
+    known = {task.name: task for task in champion.tasks}
+    return tuple(known.get(name) or Task(name, tuple(labels)) for name, labels in names.items())
