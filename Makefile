@@ -56,7 +56,7 @@ bundle: $(VENV)/.dev ## train the shipped bundle anew: make bundle CORPORA=folde
 	$(BIN)/filterd-trainer bootstrap --corpora "$(CORPORA)" --start "$(OUT).second" --out "$(OUT)" --seed 2 --rate 7e-5 --limit 750
 
 docs: $(VENV)/.run ## write the generated pages anew
-	$(BIN)/python -c "from bot.settings import TABLE, BotSettings; from filterd.documentation import settings_page; print(settings_page({TABLE: BotSettings}), end='')" > docs/settings.md
+	$(BIN)/python -c "from bot.settings import BotSettings; from trainer.settings import TrainerSettings; from filterd.documentation import settings_page; print(settings_page({'bot': BotSettings, 'trainer': TrainerSettings}), end='')" > docs/settings.md
 	$(BIN)/python -c "from trainer.card import shipped_card; print(shipped_card(), end='')" > docs/model-card.md
 
 pictures: $(VENV)/.run ## draw all that people see in Slack anew, for docs/slack.md; needs npm and chromium

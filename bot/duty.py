@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 LEASE = "slack"
 # Until a job that failed in a way nobody foresaw is begun anew.
 FAILED_SECONDS = 5.0
-ALERT_SECONDS = 5.0
 DIGEST_SECONDS = 20.0
 DRIFT_EVERY = timedelta(minutes=15)
 DIGEST_DAYS = 7
@@ -48,10 +47,13 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """For how long the duty is taken, and how often that is renewed, both in seconds."""
+    """Seconds: for how long the duty is taken, how often that is renewed, and how often whoever has
+    it looks for what ails the mail path.
+    """
 
     lasts: float = 20.0
     renew: float = 5.0
+    ailments: float = 5.0
 
 
 class Duty:
@@ -74,7 +76,7 @@ class Duty:
         self._settings = settings
         self._jobs: dict[str, Job] = {
             **jobs,
-            "alerts": lambda: _repeat(self.look_for_alerts, ALERT_SECONDS),
+            "alerts": lambda: _repeat(self.look_for_alerts, term.ailments),
             "digest": lambda: _repeat(self.make_digest, DIGEST_SECONDS),
         }
         self._holder = holder

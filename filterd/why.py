@@ -149,7 +149,8 @@ def _why(reading: Reading, origin: Origin, judges: Judges) -> Why:
     opinion = judged.opinion
     for_bert, for_site = opinion.voices
     by_bert = judged.scores[SPAM_TASK]["spam"]
-    bert, site = for_bert * log_odds(by_bert), for_site * opinion.margin
+    bert = for_bert * log_odds(by_bert) + opinion.anchor
+    site = for_site * opinion.margin
     near = 0.0 if opinion.near is None else near_odds(bert + site, opinion.near, judged.threshold)
     evidence = Evidence(reading.head, reading.text, origin.helo, origin.client_address)
     return Why(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import sqlite3
 import time
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +21,12 @@ from filterd.store.messages import write_batch
 from filterd.store.schema import upgrade
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from slack_stage import Delivery, Slack
+
+    from filterd.store.database import Database
 
 NUMBERS = itertools.count(1)
 
@@ -109,6 +114,18 @@ class Replicas:
         body, kind = body_and_type("interactive", payload)
         headers = signature_headers(self.slack.signing_secret, int(time.time()), body)
         return post(bot.url, body, headers | {"Content-Type": kind}, 10)
+
+
+@contextmanager
+def locked(database: Database) -> Iterator[None]:
+    """Another process writes into an SQLite database, and does not come to an end."""
+    other = sqlite3.connect(database.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        other.execute("ROLLBACK")
+        other.close()
 
 
 def _is_on_duty(bot: Bot) -> bool:

@@ -66,7 +66,7 @@ class StandIn:
         say({"nice": os.nice(0), **{name: os.environ.get(name) for name in names}})
 
     def remark(self, text):
-        sys.stderr.write(f"something else\n\x1b[31m{text}\n\n")
+        sys.stderr.write(f"something else\n\n\x1b[31m{text}")  # the last line without an end
         sys.stderr.flush()
 
     def leave(self, code):
@@ -94,6 +94,12 @@ class StandIn:
         say({"hangs": os.getpid()})
         while True:
             signal.pause()
+
+    def progress(self, name):
+        say({"progress": [name, 3, 10]})
+
+    def stop_trainer(self):
+        os.kill(os.getppid(), signal.SIGTERM)
 
     def hang_once(self):
         if len(STARTS.read_text().splitlines()) == 1:

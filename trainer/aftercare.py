@@ -6,6 +6,7 @@ Never removes what serves or could serve again by a rollback, nor a folder that 
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from filterd.store.database import Database
     from filterd.store.models import ChampionRow
+    from trainer.settings import TrainerSettings
 
 BY: Final = "trainer"
 # With fewer, or by one person who is not trusted, a share says nothing.
@@ -87,6 +89,28 @@ def needs_rollback(
         f"by {len(people)} {'person' if len(people) == 1 else 'people'}: {share:.1%}, more than "
         f"{above:.1%}"
     )
+
+
+def look_after(database: Database, models: Path, own: TrainerSettings, now: datetime) -> None:
+    """Take back a champion that is corrected too much, and remove what nobody needs.
+
+    Raises StoreError, BundleError.
+    """
+    champion = store.champion(database)
+    if champion is not None:
+        why = needs_rollback(
+            database,
+            champion,
+            now,
+            above=own.rollback_above,
+            hours=own.rollback_hours,
+            trusted=own.trusted,
+        )
+        if why is not None:
+            with suppress(ImpossibleError):  # somebody was quicker
+                roll_back(database, champion, why, now)
+    for name in remove_unused(models, database, own.keep, now):
+        log.info("removed", folder=name)
 
 
 def roll_back(database: Database, champion: ChampionRow, why: str, now: datetime) -> ChampionRow:

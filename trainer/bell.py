@@ -10,11 +10,11 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import structlog
-from apscheduler.schedulers.asyncio import AsyncIOScheduler  # type: ignore[import-untyped]
-from apscheduler.triggers.cron import CronTrigger  # type: ignore[import-untyped]
-from apscheduler.triggers.interval import IntervalTrigger  # type: ignore[import-untyped]
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.interval import IntervalTrigger
 
-from filterd.errors import StoreError
+from filterd.errors import FilterdError, StoreError
 from filterd.store.pauses import pauses
 from filterd.store.runs import OPEN, TRAINED, add_due_run, due_run, labels_since, last_run
 from trainer.schedule import is_worth_it, last_due
@@ -65,9 +65,12 @@ async def keep_nights(
     *,
     stop: asyncio.Event,
     now: Callable[[], datetime],
+    care: Callable[[datetime], None] = lambda _: None,
     heartbeat: float = HEARTBEAT_SECONDS,
 ) -> None:
-    """Do what is due and what is asked for, until told to stop."""
+    """Do what is due and what is asked for, until told to stop. `care`, on a thread, looks after
+    what serves at each ring.
+    """
     rung = asyncio.Event()
     scheduler = _make_bell(own, rung, heartbeat)
     scheduler.start()
@@ -81,6 +84,7 @@ async def keep_nights(
             rung.clear()
             if not stop.is_set():
                 await _answer(database, own, supervisor, now())
+                await _take_care(care, now())
     finally:
         stopping.cancel()
         scheduler.shutdown(wait=False)
@@ -97,6 +101,13 @@ async def _answer(
             await supervisor.work()
     except StoreError as error:
         log.warning("the database is away, trying again", error=str(error))
+
+
+async def _take_care(care: Callable[[datetime], None], now: datetime) -> None:
+    try:
+        await asyncio.to_thread(care, now)
+    except FilterdError as error:
+        log.warning("not looked after", error=str(error))
 
 
 def _make_bell(own: TrainerSettings, rung: asyncio.Event, heartbeat: float) -> AsyncIOScheduler:

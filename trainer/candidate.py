@@ -108,7 +108,9 @@ def make_bundle(
         pairs.append(logits if linear is None else join(logits, linear, judged))
     metrics = {
         "quantization": {
-            **compare_graphs(names, pairs[0], pairs[1], judged, threshold_of(tasks)),
+            **compare_graphs(
+                names, pairs[0], pairs[1], judged, threshold_of(tasks), everywhere=True
+            ),
             "torch_difference": difference,
             "bytes": {"fp32": full.stat().st_size, "int8": int8.stat().st_size},
         },

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -28,6 +29,7 @@ CHUNK = 65_536
 # Until what it left behind has closed its output, once it has ended.
 CLOSING_SECONDS = 5.0
 LONGEST_REMARK = 200
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 # What libraries bound their threads by: OpenMP (torch), BLAS (numpy), Rust (tokenizers).
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -104,15 +106,20 @@ class Child(asyncio.SubprocessProtocol):
         for line in self._lines[fd].feed(data):
             if fd == STDOUT:
                 self._hear(line)
-            else:
+            elif line.strip():
                 sys.stderr.write(f"{line}\n")
                 self._remark = _short(line) or self._remark
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
+        """It says no more there; its last line may have no end."""
+        if fd in self._lines:
+            self.pipe_data_received(fd, b"\n")
 
     def process_exited(self) -> None:
         """It has ended; what it started may not have."""
         self._exited.set()
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's signature
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # as above
         """It has ended, and nobody holds its output open."""
         self._silent.set()
 
@@ -161,5 +168,6 @@ def _watch_input() -> None:
 
 
 def _short(line: str) -> str:
-    shown = "".join(letter if letter.isprintable() else " " for letter in line).strip()
+    plain = COLOURS.sub("", line)
+    shown = "".join(letter if letter.isprintable() else " " for letter in plain).strip()
     return shown if len(shown) <= LONGEST_REMARK else f"{shown[: LONGEST_REMARK - 1]}…"

@@ -27,11 +27,13 @@ def compare_graphs(
     int8: Mapping[str, NDArray[np.float64]],
     examples: Sequence[Example],
     spam: tuple[float, float],
+    *,
+    everywhere: bool = False,
 ) -> dict[str, Any]:
     """AUC of both on spam, and per task the share of texts on which they decide alike.
 
     `spam` is the spam task's temperature and threshold. Each task is compared on the texts that
-    are labelled for it.
+    are labelled for it; whether they decide alike, with `everywhere`, on all texts.
     """
     temperature, threshold = spam
     alike, auc = {}, {}
@@ -43,10 +45,13 @@ def compare_graphs(
             for name, each in scores.items():
                 area = missed_area(each, wanted == len(labels) - 1)
                 auc[name] = None if area is None else round(1 - area / 100, 6)
-            same = (scores["fp32"] >= threshold) == (scores["int8"] >= threshold)
+        compared = slice(None) if everywhere else rows
+        pair = [each[task][compared] for each in (full, int8)]
+        if task == SPAM:
+            first, second = (softmax(each / temperature)[:, -1] >= threshold for each in pair)
         else:
-            same = graphs["fp32"].argmax(axis=1) == graphs["int8"].argmax(axis=1)
-        alike[task] = round(float(same.mean()), 5) if len(rows) else None
+            first, second = (each.argmax(axis=1) for each in pair)
+        alike[task] = round(float((first == second).mean()), 5) if len(first) else None
     return {"auc": auc, "same_decisions": alike}
 
 

@@ -19,11 +19,15 @@ TEACHER = "replay"
 
 
 class Lessons:
-    """One stream's learner, taught as the feedback says. `take` the mails in their order."""
+    """One stream's learner, taught as the feedback says. `take` the mails in their order.
 
-    def __init__(self, feedback: Feedback, total: int) -> None:
+    `threshold` is that from which mail is spam.
+    """
+
+    def __init__(self, feedback: Feedback, total: int, threshold: float) -> None:
         self._feedback = feedback
         self._total = total
+        self._threshold = threshold
         self._learner = SiteLearner()
         self._waiting: deque[Lesson] = deque()
         self._seen = 0
@@ -34,7 +38,8 @@ class Lessons:
         its label is told: now, or as the stream goes on. `bert` is the BERT's own, 0..1.
         """
         self._seen += 1
-        spam = self._learner.judge(bert, clues, now=0.0).spam
+        opinion = self._learner.judge(bert, clues, now=0.0, threshold=self._threshold)
+        spam = opinion.spam
         lesson = Lesson(self._seen, label, TEACHER, 0.0, bert, clues)
         match self._feedback.kind:
             case "immediate":
@@ -46,7 +51,7 @@ class Lessons:
                     self._learner.teach(self._waiting.popleft())
                 return spam, self._seen + self._feedback.count <= self._total
             case "active" if self._asked < self._feedback.count and is_worth_asking(
-                spam, self._learner.model.labels
+                opinion.belief, self._learner.model.labels
             ):
                 self._asked += 1
                 self._learner.teach(lesson)

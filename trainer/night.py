@@ -33,13 +33,15 @@ from filterd.settings import load_settings, load_table
 from filterd.store import models, runs
 from filterd.store.changes import change_mark
 from filterd.store.database import open_database
-from filterd.store.scores import write_scores
+from filterd.store.scores import scores_of, write_scores
 from filterd.store.training import labelled_records
-from filterd.teaching import learn_all
+from filterd.teaching import MOST_LESSONS, learn_all
 from trainer.candidate import CANDIDATE, Order, make_bundle, train
+from trainer.child import end_with_trainer
 from trainer.dataset import digest
 from trainer.errors import TrainingError
 from trainer.finetune import Recipe
+from trainer.golden_set import load_golden
 from trainer.night_content import summary_line
 from trainer.night_gate import verdict
 from trainer.night_judge import NightVerdict, judge_candidate
@@ -47,6 +49,7 @@ from trainer.night_telling import content_of, tell
 from trainer.settings import TABLE, TrainerSettings
 from trainer.shadow import watch_shadow
 from trainer.site_data import (
+    REPLAYED,
     DataRule,
     SiteData,
     gather,
@@ -74,15 +77,18 @@ from trainer.tracking import require_mlflow
 from trainer.trust import Trust
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from filterd.settings import Settings
     from filterd.store.database import Database
     from filterd.store.runs import TrainingRun
     from trainer.finetune import Step
     from trainer.night_content import NightContent
+    from trainer.night_rules import Rule
+    from trainer.observer import Observer
 
 BY = "trainer"
+COMPARED = 500
 MEMORY_WORDS = ("out of memory", "not enough memory", "can't allocate memory")
 
 log = structlog.get_logger(__name__)
@@ -127,7 +133,7 @@ class Ending:
 
 class Night:
     """A run under way. `go` brings it to its end; raises FilterdError, ImpossibleError if the
-    lease is another's by now.
+    lease is another's by now, OSError.
     """
 
     def __init__(
@@ -137,7 +143,10 @@ class Night:
         own: TrainerSettings,
         run: TrainingRun,
         token: int,
-        batch: int | None,
+        batch: int | None = None,
+        *,
+        observer: Observer | None = None,
+        decide: Callable[[Sequence[Rule]], tuple[bool, str]] = verdict,
     ) -> None:
         self._database = database
         self._settings = settings
@@ -145,7 +154,8 @@ class Night:
         self._run = run
         self._token = token
         self._work = settings.models / ".work" / f"run-{run.id}"
-        self._observer = Lines()
+        self._observer = Lines() if observer is None else observer
+        self._decide = decide
         self._seconds: dict[str, float] = {}
 
     def go(self) -> str:
@@ -162,7 +172,7 @@ class Night:
         position = self._stage(TRAINING, lambda: train(order, data.examples, self._observer))
         candidate = self._stage(EXPORT, lambda: self._export(order, data, position.best))
         judged = self._stage(GATE, lambda: self._judge(champion, candidate, data))
-        passed, reason = verdict(judged.rules)
+        passed, reason = self._decide(judged.rules)
         end = Ending(champion, data, candidate, judged)
         if not passed:
             return self._finish("refused", reason, end)
@@ -172,6 +182,7 @@ class Night:
             why_not = self._stage(SHADOW, lambda: self._shadow(bundle))
             if why_not is not None:
                 return self._finish("refused", why_not, end)
+            self._score_labelled(bundle)  # what was labelled meanwhile
         return self._promote(bundle, end)
 
     def _stage(self, name: str, work: Callable[[], Any]) -> Any:
@@ -257,8 +268,12 @@ class Night:
         for folder in (self._work / CANDIDATE, self._settings.models / order.version):
             if folder.exists():  # made, or even published, before a kill
                 return verify(folder)
-        held = [each for each in data.examples if each.split == "validation" and each.labels]
-        judged = held + [mail.example for mail in data.corrected + data.newest]
+        # int8 is compared with full precision on hundreds of texts, labelled or not: of a few, a
+        # single one that lies at the threshold would decide.
+        held = [each for each in data.examples if each.split == "validation"]
+        replayed = [each for each in data.examples if each.corpus == REPLAYED][:COMPARED]
+        judged = [*load_golden(), *held, *replayed]
+        judged += [mail.example for mail in data.corrected + data.newest]
         provenance = {"training": dict(best), "counts": data.counts, "run": self._run.id}
         return make_bundle(order, data.examples, judged, provenance, self._observer)
 
@@ -272,9 +287,15 @@ class Night:
         )
 
     def _score_labelled(self, candidate: Bundle) -> None:
-        """What the candidate gives to labelled mail, for the learner: before it may serve."""
+        """What the candidate gives to labelled mail that it has not scored yet: for the learner,
+        before it may serve.
+        """
+        records = labelled_records(self._database)[-MOST_LESSONS:]
+        known = scores_of(self._database, candidate.version, [record.id for record in records])
+        records = [record for record in records if record.id not in known]
+        if not records:
+            return
         encoder = open_encoder(candidate.path, threads=torch.get_num_threads())
-        records = labelled_records(self._database)
         found: dict[str, float] = {}
         for number, record in enumerate(records, start=1):
             (scores,) = encoder.encode([record.text])
@@ -391,6 +412,7 @@ def main() -> int:
     parser.add_argument("--batch", type=int)
     parser.add_argument("--config", type=Path)
     arguments = parser.parse_args()
+    end_with_trainer()
     try:
         settings = load_settings(arguments.config)
         own = load_table(TrainerSettings, TABLE, arguments.config)
@@ -407,6 +429,11 @@ def main() -> int:
         return EXIT_LEASE_LOST
     except FilterdError as error:
         sys.stderr.write(f"{error}\n")
+        return EXIT_FAILED
+    except OSError as error:
+        # A full disk: the machine's trouble, not a bug of ours.
+        name = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"{name}{error.strerror or error}\n")
         return EXIT_FAILED
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and not _is_about_memory(error):

@@ -10,6 +10,7 @@ import socket
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -26,6 +27,7 @@ from filterd.settings import load_settings, load_table
 from filterd.store.leases import current_lease
 from filterd.store.pauses import pauses
 from filterd.store.runs import OPEN, TRAINED, labels_since, last_run, latest_runs, request_run
+from trainer.aftercare import look_after
 from trainer.bell import HEARTBEAT_SECONDS, keep_nights, too_little
 from trainer.progress import Display
 from trainer.schedule import next_due
@@ -35,7 +37,7 @@ from trainer.supervise import COMMAND, Supervisor, Ways
 from trainer.telling import pass_on
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from filterd.store.database import Database
@@ -75,16 +77,25 @@ def run_serve(config: Path | None) -> None:
     own = load_table(TrainerSettings, TABLE, config)
     configure_logs(settings, process="trainer")
     with open_store(settings) as database:
-        asyncio.run(serve(database, Ways(own, config)))
+        care = partial(look_after, database, settings.models, own)
+        asyncio.run(serve(database, Ways(own, config), care=care))
 
 
-async def serve(database: Database, ways: Ways, *, heartbeat: float = HEARTBEAT_SECONDS) -> None:
-    """As `run_serve`, with an open database."""
+async def serve(
+    database: Database,
+    ways: Ways,
+    *,
+    care: Callable[[datetime], None] = lambda _: None,
+    heartbeat: float = HEARTBEAT_SECONDS,
+) -> None:
+    """As `run_serve`, with an open database; `care` is called at each heartbeat."""
     own, stop = ways.own, _told_to_stop()
     supervisor = Supervisor(database, ways, _holder(), stop=stop, heard=_to_log, now=_now)
     due = next_due(own.schedule, own.zone, _now())
     log.info("serving", schedule=own.schedule, timezone=own.timezone, next_night=str(due))
-    await keep_nights(database, own, supervisor, stop=stop, now=_now, heartbeat=heartbeat)
+    await keep_nights(
+        database, own, supervisor, stop=stop, now=_now, care=care, heartbeat=heartbeat
+    )
     log.info("stopped")
 
 

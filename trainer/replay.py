@@ -14,6 +14,7 @@ import numpy as np
 
 from filterd.learner.features import Evidence, head_of
 from filterd.learner.site import clues_of
+from filterd.model.manifest import SPAM_TASK
 from filterd.pipeline import judge, read
 from filterd.policy import Policy
 from trainer.corpora import SPAM
@@ -102,7 +103,7 @@ def replay(
                 cache.put(raw, spam, judged.embedding)
         return entry, spam, None if feedback == NONE else Evidence(head_of(raw), text)
 
-    lessons = Lessons(feedback, len(entries))
+    lessons = Lessons(feedback, len(entries), encoder.bundle.threshold(SPAM_TASK))
     for entry, by_bert, evidence in in_order(judge_entry, entries, threads):
         spam, taught = by_bert, False
         if evidence is not None:

@@ -72,10 +72,13 @@ class TrainerSettings(BaseSettings):
         "others' labels need `quorum` people, two at least.",
     )
     labeller_cap: float = Field(
-        0.5, gt=0, le=1, description="Largest share of a night's labels from one person."
+        0.5, gt=0, le=1, description="Largest share of what a night reads that one person labelled."
     )
     sender_cap: float = Field(
-        0.1, gt=0, le=1, description="Largest share of a night's labels about one sender."
+        0.1,
+        gt=0,
+        le=1,
+        description="Largest share of what a night reads that came from one sender.",
     )
     keep: int = Field(
         3, ge=2, le=1000, description="Bundles that are kept, the serving one among them."

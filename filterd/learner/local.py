@@ -28,9 +28,16 @@ SHARE_OF_BERT = 0.5
 LEAST_MISSED = 0.002
 MOST_WEIGHT = 2.0  # of a label of the rarer class
 # With so many labels of the rarer class it counts in full. A site where only spam is reported must
-# not come to believe that all its mail is spam.
-FULL_TRUST = 5
+# not come to believe that all its mail is spam; and verdicts hang on a threshold, which a few
+# labels of doubtful mail must not shift for all mail. See docs/measurements.md.
+FULL_TRUST = 20
+# What it says of all labelled mail alike is no opinion on any: this share of it is not counted.
+# Learnt from each label with this weight.
+LEVEL_SHARE, LEVEL_RATE = 0.25, 0.1
 VOICE_RATE, VOICE_EPSILON, VOICE_SCALE = 0.2, 1.0, 4.0
+# Staff see what is doubtful, so their first labels may all be of mail that the BERT got wrong: its
+# word never counts for less, and never for the opposite.
+LEAST_BERT = 0.25
 # Certainty, in log odds; nearly reached by what is beyond it, without ties.
 MOST_LOGIT = 33.0
 
@@ -47,6 +54,7 @@ class LocalModel:
         # What the BERT's log odds and this model's margin count for.
         self._voices = [1.0, 0.0]
         self._voice_squares = [0.0, 0.0]
+        self._levels: dict[str, float] = {}  # margins of either class, a moving average
         self.labels = {"ham": 0, "spam": 0}
 
     @property
@@ -61,6 +69,13 @@ class LocalModel:
         bert, own = self._voices
         return 1.0 + trust * (bert - 1.0), trust * own
 
+    @property
+    def level(self) -> float:
+        """What of a margin is said of all mail alike; 0 until both classes were taught."""
+        if len(self._levels) < 2:  # ham and spam
+            return 0.0
+        return LEVEL_SHARE * sum(self._levels.values()) / 2
+
     def margin(self, features: Features) -> float:
         """What it says itself: log odds of spam, on top of `SHARE_OF_BERT` of the BERT's."""
         return float(self._weights[features.buckets] @ scaled(features))
@@ -68,7 +83,7 @@ class LocalModel:
     def odds(self, bert: float, margin: float) -> float:
         """Both voices together, in log odds; the BERT's alone until both classes were taught."""
         for_bert, for_margin = self.voices
-        return for_bert * bert + for_margin * margin
+        return for_bert * bert + for_margin * (margin - self.level)
 
     def teach(self, bert: float, features: Features, label: str) -> float:
         """Take a label, "ham" or "spam", of a mail to which the BERT gives `bert` log odds.
@@ -84,17 +99,23 @@ class LocalModel:
         share = self.labels[label] / sum(self.labels.values())
         missed = is_spam - probability(SHARE_OF_BERT * bert + margin)
         if abs(missed) < LEAST_MISSED:
+            self._note_level(label, margin)
             return margin
         steps = np.float32(missed * min(MOST_WEIGHT, 0.5 / share)) * values
         squares = self._squares[features.buckets] + steps * steps
         self._squares[features.buckets] = squares
         self._weights[features.buckets] += RATE * steps / np.sqrt(squares + EPSILON)
+        self._note_level(label, float(self._weights[features.buckets] @ values))
         return margin
 
     def weights_of(self, buckets: np.ndarray) -> np.ndarray:
         """Weights float32 [n] of these buckets."""
         found: np.ndarray = self._weights[buckets]
         return found
+
+    def _note_level(self, label: str, margin: float) -> None:
+        before = self._levels.get(label, margin)
+        self._levels[label] = before + LEVEL_RATE * (margin - before)
 
     def _teach_voices(self, bert: float, margin: float, is_spam: float) -> None:
         missed = is_spam - probability(self._voices[0] * bert + self._voices[1] * margin)
@@ -104,6 +125,8 @@ class LocalModel:
             self._voices[voice] += (
                 VOICE_RATE * step / math.sqrt(self._voice_squares[voice] + VOICE_EPSILON)
             )
+        self._voices[0] = max(self._voices[0], LEAST_BERT)
+        self._voices[1] = max(self._voices[1], 0.0)
 
 
 def scaled(features: Features) -> np.ndarray:

@@ -58,7 +58,8 @@ class Opinion:
     """What the site holds of a mail: `spam` 0..1 is joined from all that follows.
 
     `bert` is the BERT's own probability, None if it was not asked; `margin` the local model's log
-    odds; `voices` what either counts for; `near` the labelled mail that it resembles.
+    odds, less what it says of all mail; `voices` what either counts for; `anchor` the log odds
+    that keep the threshold's meaning (`anchor_odds`); `near` the labelled mail that it resembles.
     """
 
     spam: float
@@ -66,6 +67,14 @@ class Opinion:
     margin: float = 0.0
     voices: tuple[float, float] = (1.0, 0.0)
     near: Near | None = None
+    anchor: float = 0.0
+
+    @property
+    def belief(self) -> float:
+        """How likely it is spam, 0..1, as far as labels tell: before it was set against the
+        threshold. What `spam` says decides; this says what is in doubt.
+        """
+        return probability(log_odds(self.spam) - self.anchor) if self.anchor else self.spam
 
 
 def clues_of(evidence: Evidence) -> Clues:
@@ -104,10 +113,13 @@ class SiteLearner:
         if near is None and not self._model.trust:
             return Opinion(bert, bert)
         margin = self._model.margin(clues.features)
+        voices = self._model.voices
         odds = self._model.odds(log_odds(bert), margin)
+        anchor = anchor_odds(odds, voices[0], threshold)
+        odds += anchor
         if near is not None:
             odds += near_odds(odds, near, threshold)
-        return Opinion(probability(odds), bert, margin, self._model.voices, near)
+        return Opinion(probability(odds), bert, margin - self._model.level, voices, near, anchor)
 
     def without_bert(self, clues: Clues, now: float) -> Opinion | None:
         """The opinion on a mail that is spam beyond doubt by the labels alone; else None.
@@ -125,7 +137,8 @@ class SiteLearner:
         if near is not None and near.label == "ham":
             return None
         odds = max(self._model.odds(0.0, margin), DECIDED_ODDS)
-        return Opinion(probability(odds), None, margin, self._model.voices, near)
+        voices = self._model.voices
+        return Opinion(probability(odds), None, margin - self._model.level, voices, near)
 
     def teach(self, lesson: Lesson) -> None:
         """Take a label. The next mail is judged by it."""
@@ -180,6 +193,22 @@ def _stands_alone(
             theirs += 1
             against += contradicts(others.margin(lesson.clues.features), lesson.label)
     return against > DISTRUSTED_SHARE * theirs
+
+
+def anchor_odds(odds: float, for_bert: float, threshold: float) -> float:
+    """What to add to joined odds so that the threshold goes on meaning what it meant for the BERT.
+
+    A site whose labels show that the BERT is too sure of itself gives its word less weight, and
+    everything comes nearer to 0; a threshold of 0.99 would then catch next to nothing. So a mail on
+    which the site has nothing to say of its own is spam, as before, if the BERT alone would say so.
+    """
+    wanted = log_odds(threshold)
+    if wanted <= 0.0 or for_bert <= 0.0:
+        return 0.0
+    reached = for_bert * wanted
+    if odds >= reached:
+        return wanted - reached
+    return odds * (wanted / reached) - odds if odds > 0.0 else 0.0
 
 
 def near_odds(odds: float, near: Near, threshold: float) -> float:

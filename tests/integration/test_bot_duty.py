@@ -9,7 +9,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from bot_replicas import Replicas
+from bot_replicas import Replicas, locked
 from sqlalchemy import update
 
 from filterd.store import incidents, posts
@@ -52,6 +52,22 @@ def assert_one_card_each(replicas, ids):
     assert [len(found[id_]) for id_ in ids] == [1] * len(ids)
 
 
+def freeze(bot, database):
+    """Have it stand still, but not in the middle of a transaction: all would wait for it."""
+    while True:
+        os.kill(bot.pid, signal.SIGSTOP)
+        try:
+            with sqlite3.connect(database.path, timeout=0, isolation_level=None) as other:
+                other.execute("BEGIN IMMEDIATE")
+                other.execute("ROLLBACK")
+        except sqlite3.OperationalError:
+            os.kill(bot.pid, signal.SIGCONT)
+        else:
+            return
+        finally:
+            other.close()
+
+
 # Who
 
 
@@ -82,7 +98,7 @@ def test_who_is_told_to_end_leaves_the_duty_to_the_other_at_once(begin):
 def test_who_stood_still_for_too_long_finds_that_another_does_the_duty(begin, slack):
     replicas = begin().start()
     holder = one_on_duty(replicas)
-    os.kill(holder.pid, signal.SIGSTOP)
+    freeze(holder, replicas.database)
     try:
         ids = replicas.spam(2)
         replicas.wait_for_cards(ids)
@@ -113,11 +129,8 @@ def test_a_lease_that_was_taken_away_is_taken_again_when_it_is_free(begin):
 def test_a_database_that_is_away_ends_the_duty_only_until_it_is_back(begin):
     replicas = begin(count=1).start()
     bot = one_on_duty(replicas)
-    other = sqlite3.connect(replicas.database.path, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    bot.wait_for_log("off duty")
-    other.execute("ROLLBACK")
-    other.close()
+    with locked(replicas.database):
+        bot.wait_for_log("off duty")
     ids = replicas.spam(2)
     replicas.wait_for_cards(ids)
     assert_one_card_each(replicas, ids)

@@ -11,11 +11,12 @@ import typer
 from prometheus_client.metrics import MetricWrapperBase
 
 import filterd
-from bot.settings import TABLE, BotSettings
+from bot.settings import BotSettings
 from filterd import cli, metrics
 from filterd.documentation import settings_page
 from filterd.errors import FilterdError
 from filterd.settings import Settings
+from trainer.settings import TrainerSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("deploy/**/*.md")])
@@ -88,13 +89,15 @@ def metric_names():
             yield f"{name}{{{labels}}}" if labels else name
 
 
-@pytest.mark.parametrize("name", [*Settings.model_fields, *BotSettings.model_fields])
+@pytest.mark.parametrize(
+    "name", [*Settings.model_fields, *BotSettings.model_fields, *TrainerSettings.model_fields]
+)
 def test_every_setting_is_documented(name):
     assert f"| `{name}` |" in (ROOT / "docs/settings.md").read_text()
 
 
 def test_the_page_of_settings_is_what_the_code_says():
-    page = settings_page({TABLE: BotSettings})
+    page = settings_page({"bot": BotSettings, "trainer": TrainerSettings})
     assert (ROOT / "docs/settings.md").read_text() == page, "run `make docs`"
 
 

@@ -5,12 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lessons import both_kinds, evidence, lesson
 
-from filterd.learner.local import FULL_TRUST
+from filterd.learner.features import Evidence
+from filterd.learner.local import FULL_TRUST, log_odds
 from filterd.learner.site import (
     DECIDED_ODDS,
     NEAR_SECONDS,
     SURE_AFTER,
     SiteLearner,
+    anchor_odds,
     build,
     clues_of,
 )
@@ -48,6 +50,32 @@ def test_one_label_decides_mail_of_the_same_text_whatever_the_bert_says():
 def test_one_label_leaves_other_mail_alone():
     learner = learner_of([lesson(1, "watch", "spam", bert=0.1)])
     assert learner.judge(0.3, MINUTE, 0.0).spam == 0.3
+
+
+def test_labels_of_doubtful_mail_do_not_stop_it_from_catching_spam():
+    # Each surprises: the BERT was sure of ham that is spam, and of spam that is ham.
+    surprises = [
+        lesson(number, f"{kind}{number}", label, bert=bert)
+        for number in range(30)
+        for kind, label, bert in (("sale", "ham", 0.97), ("note", "spam", 0.2))
+    ]
+    learner = learner_of(surprises)
+    assert learner.model.voices[0] < 0.9
+    unknown = clues_of(Evidence(b"Subject: qqq\n\nzzz", "qqq\nfrom: q\n\nzzz vvv kkk jjj www ppp"))
+    for threshold in (0.9, 0.99):
+        found = learner.judge(0.9995, unknown, 0.0, threshold)
+        assert found.spam >= threshold
+        assert found.belief < found.spam
+
+
+@given(st.floats(-30, 30), st.floats(-30, 30), st.floats(0.05, 3), st.floats(0.5, 0.9999))
+def test_the_anchor_keeps_the_order_and_the_threshold(one, other, for_bert, threshold):
+    first, second = (odds + anchor_odds(odds, for_bert, threshold) for odds in sorted((one, other)))
+    assert first <= second + 1e-9
+    reached = for_bert * log_odds(threshold)
+    at = reached + anchor_odds(reached, for_bert, threshold)
+    assert at == pytest.approx(log_odds(threshold), abs=1e-9)
+    assert one + anchor_odds(one, 1.0, threshold) == pytest.approx(one, abs=1e-12)
 
 
 def test_a_near_label_expires():

@@ -8,7 +8,7 @@ from trainer.lessons import Lessons
 
 def run(feedback, count, bert=0.5):
     """Spams and hams by turns, to which the BERT gives `bert`: what they got, and what was told."""
-    lessons = Lessons(feedback, count)
+    lessons = Lessons(feedback, count, threshold=0.9)
     kinds = (("watch", "spam"), ("minute", "ham"))
     return [
         lessons.take(bert, clues_of(evidence(number, kind)), label)
