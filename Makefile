@@ -15,7 +15,7 @@ OUT     ?= build/bundle
 COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-fast test-kills lint format bench bundle docs pictures slack lock servers clean
+.PHONY: help run demo test test-fast test-kills lint format bench fortnight bundle docs pictures slack lock servers clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,6 +47,10 @@ format: $(VENV)/.dev ## put the code into shape
 
 bench: $(VENV)/.run ## CPU per message, memory of a worker, time to start
 	$(BIN)/python tests/bench/floors.py
+
+fortnight: $(VENV)/.dev ## a simulated fortnight of nights: make fortnight MAIL=folder CHAMPION=bundle [OUT=folder]; half an hour or more
+	@test -n "$(MAIL)" && test -n "$(CHAMPION)" || { echo "make fortnight: set MAIL to a folder with spam/ and ham/, and CHAMPION to a bundle that was not trained on it (docs/nights.md)"; exit 2; }
+	$(BIN)/python tests/bench/fortnight.py --mail "$(MAIL)" --champion "$(CHAMPION)" --out "$(OUT)"
 
 bundle: $(VENV)/.dev ## train the shipped bundle anew: make bundle CORPORA=folder [OUT=folder]
 	@test -n "$(CORPORA)" || { echo "make bundle: set CORPORA to the folder of unpacked corpora (docs/training.md)"; exit 2; }

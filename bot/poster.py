@@ -45,10 +45,8 @@ MOST_REFUSALS = 10
 # The event name in a message's metadata, by which it is found again after a crash.
 EVENT = "filterd_post"
 MESSAGES_AT_ONCE, MOST_PAGES = 200, 25
-# Until an attempt is over: longer than a call may last, so that nobody else begins meanwhile.
-ATTEMPT = timedelta(seconds=20)
-# How long it may take from noting an attempt to making it.
-LATEST_START = timedelta(seconds=4)
+# Of an attempt's time, how much may go by between noting and making it.
+LATEST_START = 0.2
 LAST_SECONDS = 5.0  # for what is being said when the bot stops
 
 log = structlog.get_logger(__name__)
@@ -58,12 +56,16 @@ log = structlog.get_logger(__name__)
 class Pace:
     """Seconds: between messages in a channel (Slack's limit), until another attempt (doubled each
     time), and until one where somebody must put something right in Slack.
+
+    `attempt`: until one is over, whatever became of it. Longer than a call may last, so that
+    nobody else begins meanwhile.
     """
 
     between: float = 1.05
     first_pause: float = 2.0
     longest_pause: float = 60.0
     for_people: float = 60.0
+    attempt: float = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +136,10 @@ class Poster:
             log.exception("a post cannot be shown", post=post.key)
             await self._give_up(post, f"cannot be shown: {type(error).__name__}")
             return
-        noted_at = self._now()
-        if not await self._desk.write(posts.begin_post, post, noted_at + ATTEMPT):
+        noted_at, attempt = self._now(), timedelta(seconds=self._pace.attempt)
+        if not await self._desk.write(posts.begin_post, post, noted_at + attempt):
             return
-        if self._now() - noted_at > LATEST_START:
+        if self._now() - noted_at > LATEST_START * attempt:
             return  # the process stood still, or the database did: somebody else may be at it
         await self._attempt(post, said, thread)
 

@@ -14,7 +14,7 @@ from filterd.logs import configure_logs
 from filterd.settings import load_settings, load_table
 
 TERM = Term(lasts=3.0, renew=0.5, ailments=0.5)
-PACE = Pace(between=0.2, first_pause=0.3, longest_pause=1.0, for_people=1.0)
+PACE = Pace(between=0.2, first_pause=0.3, longest_pause=1.0, for_people=1.0, attempt=3.0)
 PATIENCE = 1.0
 
 

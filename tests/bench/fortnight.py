@@ -79,8 +79,8 @@ def main() -> None:
     stream = mails_of(arguments.mail, arguments.days * arguments.mails)
     chance = random.Random(1)
     days: list[Day] = []
-    daemon = Daemon(site)
-    port = int(daemon.heard("serving")["listen"].rpartition(":")[2])
+    daemon = Daemon(site).started()
+    port = daemon.port
     try:
         for number in range(1, arguments.days + 1):
             batch = stream[(number - 1) * arguments.mails : number * arguments.mails]
@@ -96,11 +96,11 @@ def main() -> None:
     draw(days, arguments.out / "fortnight.svg")
 
 
-def set_up(site: Path, champion: Path) -> None:
+def set_up(site: Path, champion: Path, replay: int = 1000, epochs: int = 1) -> None:
     """A site whose champion is the bundle."""
     version = json.loads((champion / "bundle.json").read_text())["version"]
     shutil.copytree(champion, site / "var/models" / version)
-    trainer = 'schedule = ""\nmin_labels = 1\nreplay = 1000\nepochs = 1\n'
+    trainer = f'schedule = ""\nmin_labels = 1\nreplay = {replay}\nepochs = {epochs}\n'
     (site / "filterd.toml").write_text(f"{toml(BASE)}\n[trainer]\n{trainer}")
     command(site, "filterd", "models", "promote", version, "--by", "test")
 

@@ -18,7 +18,7 @@ from filterd.store.tables import Leases
 
 pytest_plugins = ("slack_fixtures", "store_fixtures", "daemon_fixtures")
 
-LASTS = 3.0  # of a hasty bot's lease
+LASTS = 3.0  # of a hasty bot's lease, and of an attempt to say something
 MOMENT = 4.0  # for all else, on a busy machine
 
 

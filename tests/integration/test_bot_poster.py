@@ -511,8 +511,6 @@ def test_a_bot_killed_while_slack_takes_a_card_makes_no_second_one(office, slack
     key = posts.card_key(id_)
     post = posts.get_post(office.database, key)
     assert (post.ts, post.attempts) == (None, 1)
-    # As if the time that an attempt may take were over.
-    posts.delay_post(office.database, post, now(), 1)
     office.bot.start()
     slack.wait_until(lambda: posts.get_post(office.database, key).shown, "a card found", 20)
     assert len(slack.calls("chat.postMessage")) == 1

@@ -20,6 +20,7 @@ MODES = (("socket", None), ("http", URL))
 # Method of Slack's Web API, as the SDK names it -> the bot scopes that its page asks for.
 SCOPES = {
     "api_test": (),
+    "apps_connections_open": (),  # by the app token
     "auth_test": (),
     "chat_delete": ("chat:write",),
     "chat_getPermalink": (),
