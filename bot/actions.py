@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from bot.answers import lines_of, reason, said
 from bot.bulk import kin_of, label_in_bulk
 from bot.errors import GoneError, RefusedError
@@ -23,7 +25,7 @@ from bot.payloads import NO_MAIL, mail_id_in, numbers_in
 from bot.reasons import why_blocks
 from bot.text import escaped, in_one_line
 from bot.words import count
-from filterd.errors import FilterdError
+from filterd.errors import FilterdError, StoreError
 from filterd.model.manifest import SPAM_TASK
 from filterd.store import messages, posts
 
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
 FOUND = 10
 LATE = "Slack did not let me open a window in time. Please click again."
 ALL_JUDGED = ":tada: That was the last one. Thank you."
+
+log = structlog.get_logger(__name__)
 
 
 class Actions:
@@ -114,7 +118,16 @@ class Actions:
         await self._put(click, said(text), text)
 
     async def _show_again(self, click: Click) -> None:
-        """The card as it is now, in the place where it was clicked."""
+        """The card as it is now, in the place where it was clicked.
+
+        What was said is saved by now: a database that goes away only delays what is seen of it.
+        """
+        try:
+            await self._show_now(click)
+        except StoreError as error:
+            log.warning("saved, but not shown again", id=click.mail_id, error=str(error))
+
+    async def _show_now(self, click: Click) -> None:
         if click.place.surface == "home":
             await self._front.publish(click.user)
         elif click.place.surface == "message":
