@@ -54,6 +54,9 @@ def test_a_file_that_is_something_else_is_named(tmp_path, bundle):
 class Silent:
     """An encoder that must not be asked."""
 
+    def __init__(self, bundle):
+        self.bundle = bundle
+
     def encode(self, texts):
         raise AssertionError(f"asked for {texts}")
 
@@ -65,7 +68,7 @@ def test_a_replay_from_the_cache_asks_no_encoder_and_says_the_same(
     entries = read_index(index)
     with ScoreCache(tmp_path / "scores", bundle) as cache:
         first = list(replay(entries, Encoder(bundle), 2, feedback, cache))
-        again = list(replay(entries, Silent(), 2, feedback, cache))
+        again = list(replay(entries, Silent(bundle), 2, feedback, cache))
     assert first == again
     assert first == list(replay(entries, Encoder(bundle), 2, feedback))
 
