@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +89,8 @@ if TYPE_CHECKING:
 
 BY = "trainer"
 COMPARED = 500
+# A date begins and ends within these, wherever one is.
+DAYS_OF_A_DATE = timedelta(days=3)
 MEMORY_WORDS = ("out of memory", "not enough memory", "can't allocate memory")
 
 log = structlog.get_logger(__name__)
@@ -206,10 +208,11 @@ class Night:
         return bundle
 
     def _new_version(self) -> str:
-        """Today's date and the next number that neither folder nor database knows."""
+        """Today's date and the next number that no bundle has or was ever to have."""
         day = _now().date().isoformat()
         known = {path.name for path in self._settings.models.glob(f"{day}.*")}
         known |= {row.version for row in models.bundles(self._database)}
+        known |= {run.candidate or "" for run in runs.runs(self._database, _now() - DAYS_OF_A_DATE)}
         number = 1
         while f"{day}.{number}" in known:
             number += 1

@@ -96,6 +96,9 @@ def test_a_refusal_is_a_result_and_the_champion_serves_on(site, database):
     assert champion(database).version == CHAMPION
     assert published(site) == [CHAMPION]
     assert (site.models / f"reports/run-{number}/report.html").is_file()
+    next_night, _ = begin(site, decide=passes)
+    next_night.go()
+    assert champion(database).version != run.candidate  # two models never share a version
 
 
 def test_labels_of_one_kind_are_no_training(site, database):
