@@ -49,6 +49,7 @@ def judge(
         rules.newest_unlabelled(sets.newest, thresholds, limits),
         rules.validation_ham(sets.validation, thresholds, limits),
         rules.corrected(sets.corrected, thresholds, tasks, limits),
+        rules.surprise((sets.corrected, sets.newest, sets.validation)),
         rules.spam_caught((sets.golden, sets.validation, sets.newest), thresholds, limits),
         rules.area_missed(known, limits),
         *(rules.f1_of(known, task, tasks[task], limits) for task in others),

@@ -29,6 +29,7 @@ TITLES = {
     "newest_unlabelled": "Newest unlabelled: good mail flagged",
     "validation_ham": "Validation: good mail flagged",
     "corrected": "Corrected mails held out: judged right",
+    "surprise": "Labels held out: mean log loss",
     "spam_caught": "Spam caught",
     "missed_area": "1-ROCA% of spam",
     "int8_area": "int8: area lost",

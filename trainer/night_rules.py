@@ -67,6 +67,10 @@ class Limits:
     size: float = 1.1
 
 
+# A text's score is not taken for surer than this when it is wrong: one must not decide for all.
+SUREST = 0.005
+
+
 def chance_of_ham(count: int, limits: Limits) -> int:
     """How many more of `count` hams chance flags in all but one of 20 nights."""
     return int(binom.ppf(limits.confidence, count, limits.ham_by_chance)) if count else 0
@@ -188,6 +192,29 @@ def spam_caught(sets: Sequence[Scored], thresholds: Pair, limits: Limits) -> Rul
     limit = round(before - limits.spam_caught, 6)
     text = f"{100 * after:.1f}% of {total} spam mails are caught, {100 * before:.1f}% before"
     return _at_least("spam_caught", after, limit, text, f"at least {100 * limit:.1f}% is needed")
+
+
+def surprise(sets: Sequence[Scored]) -> Rule:
+    """What staff said of mail that was held out may not surprise it more than the champion.
+
+    The mean log loss, each text's bounded: it moves with every score, where counts at a threshold
+    do not. Without it a night that learnt nothing would serve, and nights of chance add up.
+    """
+    losses: list[list[float]] = [[], []]
+    for scored in sets:
+        spam = scored.labelled("spam")
+        for number, scores in enumerate(scored.spam()):
+            for label, rows in ((1, spam), (0, scored.labelled("ham"))):
+                said = scores[rows] if label else 1 - scores[rows]
+                losses[number] += (-np.log(np.clip(said, SUREST, 1.0))).tolist()
+    if not losses[0]:
+        return Rule("surprise", True, None, None, "No mail that staff labelled was held out")
+    before, after = (round(float(np.mean(each)), 4) for each in losses)
+    text = (
+        f"The mean log loss over {amount(len(losses[0]), 'mail')} that staff labelled is "
+        f"{after:.3f}, {before:.3f} before"
+    )
+    return _at_most("surprise", after, before, text, "it may not rise")
 
 
 def area_missed(scored: Scored, limits: Limits) -> Rule:
