@@ -64,11 +64,12 @@ def why_blocks(why: Why, subject: str) -> list[Block]:
     ]
     if why.near is not None:
         blocks.append(SectionBlock(text=MarkdownTextObject(text=_resembled(why.near))))
+    model = in_one_line(judged.model, LONGEST) or "an unnamed model"
     parts = [one for one in why.parts if abs(one.odds) >= WORTH_A_WORD][:SHOWN_PARTS]
     blocks += _list("What the model reads in it", ((_quoted(one.bare), one.odds) for one in parts))
     taught = [one for one in why.reasons if abs(one.odds) >= WORTH_A_WORD][:SHOWN_PARTS]
     blocks += _list("What staff's labels say", ((_named(one.what), one.odds) for one in taught))
-    blocks.append(ContextBlock(elements=[PlainTextObject(text=f"{judged.model}", emoji=False)]))
+    blocks.append(ContextBlock(elements=[PlainTextObject(text=model, emoji=False)]))
     return blocks
 
 
