@@ -13,16 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from bot.access import Role, Rules
 from filterd.errors import SettingsError
-from filterd.settings import ENVIRONMENT_PREFIX, split_address
+from filterd.settings import ENVIRONMENT_PREFIX, FileSettings, ZoneName, split_address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pydantic_settings import PydanticBaseSettingsSource
 
 TABLE = "bot"
 PREFIX = f"{ENVIRONMENT_PREFIX}{TABLE.upper()}_"
@@ -33,7 +32,7 @@ CHANNEL_ID = re.compile(r"[CG][A-Z0-9]{4,}")
 SlackIds = Annotated[tuple[str, ...], NoDecode]
 
 
-class BotSettings(BaseSettings):
+class BotSettings(FileSettings):
     """All settings of `filterd-bot serve`."""
 
     model_config = SettingsConfigDict(
@@ -60,7 +59,7 @@ class BotSettings(BaseSettings):
     labellers: SlackIds = Field((), description="Who may label. Nobody named at all: the channel.")
     trusted: SlackIds = Field((), description="Who may also label many at once and undo others'.")
     admins: SlackIds = Field((), description="Who may also pause, retrain and roll back.")
-    timezone: str = Field("UTC", description="Of digest and days, e.g. Europe/Berlin.")
+    timezone: ZoneName = Field("UTC", description="Of digest and days, e.g. Europe/Berlin.")
     digest_at: time | None = Field(
         time(8), description="When the digest comes, local time; empty for none."
     )
@@ -114,15 +113,6 @@ class BotSettings(BaseSettings):
             )
         return value
 
-    @field_validator("timezone")
-    @classmethod
-    def _check_zone(cls, value: str) -> str:
-        try:
-            zoneinfo.ZoneInfo(value)
-        except (zoneinfo.ZoneInfoNotFoundError, ValueError):
-            raise ValueError("is no time zone; write e.g. Europe/Berlin") from None
-        return value
-
     @field_validator("digest_at", mode="before")
     @classmethod
     def _no_time(cls, value: object) -> object:
@@ -149,18 +139,6 @@ class BotSettings(BaseSettings):
                 f"or as {PREFIX}CHANNEL"
             )
         return self
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003  # pydantic-settings' signature
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment wins over the file, whose values come in as arguments."""
-        return env_settings, init_settings
 
     @property
     def alerts(self) -> str:

@@ -10,7 +10,7 @@ from night_site import OWN, Silent
 from filterd.settings import Settings
 from filterd.store.database import open_database
 from filterd.store.runs import get_run
-from trainer.night import Night
+from trainer.night_run import Night
 
 
 def main(folder, number, token, victim):

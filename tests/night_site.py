@@ -21,7 +21,7 @@ from filterd.store.models import register_bundle, set_champion
 from filterd.store.runs import request_run, take_run
 from filterd.store.schema import upgrade
 from trainer.cli import main
-from trainer.night import Night
+from trainer.night_run import Night
 from trainer.settings import TrainerSettings
 from trainer.stages import LEASE
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 import zoneinfo
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
-from filterd.settings import ENVIRONMENT_PREFIX
+from filterd.settings import ENVIRONMENT_PREFIX, FileSettings, ZoneName
 from trainer.schedule import parse_cron
-
-if TYPE_CHECKING:
-    from pydantic_settings import PydanticBaseSettingsSource
 
 TABLE = "trainer"
 PREFIX = f"{ENVIRONMENT_PREFIX}{TABLE.upper()}_"
@@ -21,7 +18,7 @@ PREFIX = f"{ENVIRONMENT_PREFIX}{TABLE.upper()}_"
 Names = Annotated[tuple[str, ...], NoDecode]
 
 
-class TrainerSettings(BaseSettings):
+class TrainerSettings(FileSettings):
     """All settings of the nights: `filterd-trainer serve`, `run` and `status`."""
 
     model_config = SettingsConfigDict(
@@ -34,7 +31,7 @@ class TrainerSettings(BaseSettings):
         description="When nights begin, local time, as cron has it: minute, hour, day, month, "
         "weekday by name (`30 2 * * mon-fri`). Empty: only when asked for.",
     )
-    timezone: str = Field("UTC", description="Of `schedule`, e.g. Europe/Berlin.")
+    timezone: ZoneName = Field("UTC", description="Of `schedule`, e.g. Europe/Berlin.")
     min_labels: int = Field(
         20, ge=1, le=1_000_000, description="New labels that make a night worth it."
     )
@@ -122,27 +119,6 @@ class TrainerSettings(BaseSettings):
         if value.strip():
             parse_cron(value)
         return value.strip()
-
-    @field_validator("timezone")
-    @classmethod
-    def _check_zone(cls, value: str) -> str:
-        try:
-            zoneinfo.ZoneInfo(value)
-        except (zoneinfo.ZoneInfoNotFoundError, ValueError):
-            raise ValueError("is no time zone; write e.g. Europe/Berlin") from None
-        return value
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003  # pydantic-settings' signature
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment wins over the file, whose values come in as arguments."""
-        return env_settings, init_settings
 
     @property
     def zone(self) -> zoneinfo.ZoneInfo:

@@ -19,6 +19,8 @@ from filterd.store.messages import recent
 from filterd.store.models import bundles, champion
 from filterd.store.runs import get_run, request_run, take_run
 from filterd.store.scores import scores_of
+from trainer.errors import TrainingError
+from trainer.night import choose_device
 from trainer.stages import LEASE, STAGES
 
 pytestmark = [pytest.mark.trainer, pytest.mark.timeout(600)]
@@ -179,6 +181,14 @@ def test_a_full_disk_is_a_failed_run_with_its_reason_and_the_champion_serves_on(
     assert "Traceback" not in done.stderr
     assert champion(database).version == CHAMPION
     assert published(site) == [CHAMPION]
+
+
+def test_a_gpu_that_is_asked_for_and_missing_is_named(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    choose_device("auto")
+    choose_device("cpu")
+    with pytest.raises(TrainingError, match="device is cuda, and this process sees no GPU"):
+        choose_device("cuda")
 
 
 def test_one_who_says_the_opposite_cannot_make_good_mail_of_the_golden_set_spam(site, database):
