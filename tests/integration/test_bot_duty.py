@@ -56,6 +56,8 @@ def freeze(bot, database):
     """Have it stand still, but not in the middle of a transaction: all would wait for it."""
     while True:
         os.kill(bot.pid, signal.SIGSTOP)
+        # The signal is only on its way: until all threads stand, one may yet begin a transaction.
+        os.waitid(os.P_PID, bot.pid, os.WSTOPPED)
         try:
             with sqlite3.connect(database.path, timeout=0, isolation_level=None) as other:
                 other.execute("BEGIN IMMEDIATE")
