@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     import random
     from datetime import datetime
 
-    from filterd.learner.site import SiteLearner
+    from filterd.learner.site import Opinion, SiteLearner
     from filterd.store.database import Database
     from filterd.store.messages import MessageRecord
 
 # Of the newest mails so many are looked at: a second's work.
 LOOKED_AT = 5000
+NO_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,10 @@ def questions(
     ]
 
 
-def _candidate(record: MessageRecord, learner: SiteLearner, now: datetime) -> Candidate | None:
-    """What is known of a mail now; None if too little of it is kept."""
+def opinion_on(
+    record: MessageRecord, learner: SiteLearner, now: datetime, threshold: float
+) -> Opinion | None:
+    """What is known of a mail now, at a threshold; None if too little of it is kept."""
     if record.text is None or record.head is None or record.scores is None:
         return None
     try:
@@ -68,7 +71,13 @@ def _candidate(record: MessageRecord, learner: SiteLearner, now: datetime) -> Ca
         return None
     bert = record.scores[SPAM_TASK]["spam"]
     clues = clues_of(Evidence(head, record.text, record.helo, record.client_address))
-    threshold = record.threshold or 0.5
-    opinion = learner.judge(bert, clues, now.timestamp(), threshold)
+    return learner.judge(bert, clues, now.timestamp(), threshold)
+
+
+def _candidate(record: MessageRecord, learner: SiteLearner, now: datetime) -> Candidate | None:
+    threshold = record.threshold or NO_THRESHOLD
+    opinion = opinion_on(record, learner, now, threshold)
+    if opinion is None or opinion.bert is None:
+        return None
     similarity = 0.0 if opinion.near is None else opinion.near.similarity
-    return Candidate(record.id, opinion.spam, bert, threshold, similarity)
+    return Candidate(record.id, opinion.spam, opinion.bert, threshold, similarity)

@@ -5,6 +5,7 @@ The cost of a batch is its tokens, so short texts go with short ones and none is
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -28,12 +29,14 @@ POOL = 50  # batches sorted by length together: fewer would pad more, more would
 class Batch:
     """Tensors of one step: int64 [batch, tokens], and int64 [batch] per task, UNKNOWN if none.
 
-    `weight` is what its mean loss counts beside those of the other processes' shards (`shard`).
+    `beliefs` float32 [batch] are probabilities of spam, NaN where there is none. `weight` is what
+    its mean loss counts beside those of the other processes' shards (`shard`).
     """
 
     input_ids: Tensor
     attention_mask: Tensor
     labels: dict[str, Tensor]
+    beliefs: Tensor
     weight: float = 1.0
 
 
@@ -102,4 +105,8 @@ def collate(
         )
         for task, names in tasks.items()
     }
-    return Batch(input_ids, attention_mask, labels, weight)
+    beliefs = torch.tensor(
+        [math.nan if each.belief is None else each.belief for each in examples],
+        dtype=torch.float32,
+    )
+    return Batch(input_ids, attention_mask, labels, beliefs, weight)

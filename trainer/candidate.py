@@ -1,7 +1,7 @@
 """A candidate: the champion's own network, trained on, exported and quantized to a bundle.
 
-Threshold, temperatures and the linear model stay the champion's, so that what a night changes is
-the network alone; the gate compares the two as they would serve.
+Threshold and linear model stay the champion's, and so do the temperatures but that of spam
+(`trainer.sharpness`); the gate compares the two as they would serve.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from filterd.mail.render import RENDERER_VERSION
 from filterd.model.bundle import LINEAR, MODEL, TOKENIZER, WEIGHTS, Bundle, Task
 from filterd.model.encoder import Encoder, record_golden
 from filterd.model.linear import load_linear
+from filterd.model.manifest import SPAM_TASK
 from filterd.model.runtime import open_tokenizer
 from filterd.pipeline import RENDERED_CHARACTERS
 from trainer import export
@@ -28,6 +29,7 @@ from trainer.gate import compare_graphs
 from trainer.golden import golden_texts
 from trainer.network import add_task, load_half, load_network, save_half
 from trainer.publish import FULL, join, sample_ids, score, threshold_of, write_bundle
+from trainer.sharpness import NO_AIM, Aim, temperature_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,19 +38,24 @@ if TYPE_CHECKING:
     from trainer.checkpoint import Position
     from trainer.dataset import Example
     from trainer.observer import Observer
+    from trainer.publish import Logits
 
 CANDIDATE = "candidate"  # the bundle's folder, in the work folder
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to make: from which champion, in which work folder, how. `new_tasks`: task -> labels."""
+    """What to make: from which champion, in which work folder, how. `new_tasks`: task -> labels.
+
+    `aim` is recent mail that the temperature of spam is set by.
+    """
 
     champion: Bundle
     work: Path
     recipe: Recipe
     version: str
     new_tasks: Mapping[str, tuple[str, ...]]
+    aim: Aim = NO_AIM
 
 
 def train(order: Order, examples: Sequence[Example], observer: Observer) -> Position:
@@ -102,10 +109,22 @@ def make_bundle(
     if champion.linear is not None:
         shutil.copyfile(champion.path / LINEAR, work / LINEAR)
         linear = load_linear(work / LINEAR, bias=champion.linear.bias, share=champion.linear.share)
+
+    def logits_of(graph: Path, texts: Sequence[Example], what: str) -> Logits:
+        logits = score(graph, tokenizer, texts, names, what, observer)
+        return logits if linear is None else join(logits, linear, texts)
+
+    if order.aim.recent:
+        recent = logits_of(int8, order.aim.recent, "recent mail")[SPAM_TASK]
+        tasks = tuple(
+            replace(task, temperature=temperature_for(recent, order.aim, task.temperature))
+            if task.name == SPAM_TASK
+            else task
+            for task in tasks
+        )
     pairs = []
     for graph, what in ((full, "fp32"), (int8, "int8")):
-        logits = score(graph, tokenizer, judged, names, what, observer)
-        pairs.append(logits if linear is None else join(logits, linear, judged))
+        pairs.append(logits_of(graph, judged, what))
     metrics = {
         "quantization": {
             **compare_graphs(

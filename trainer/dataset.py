@@ -87,7 +87,8 @@ class Example:
 
     `texts` begins with the plain reading; the rest are variants for training, or unfoldings that
     are all `alike`. `labels` maps task
-    to label: a task that is not in it is unknown here. `group` is equal for equal bodies.
+    to label: a task that is not in it is unknown here. `belief` is how likely it is spam, 0..1, by
+    all that a site's labels taught, where nobody labelled it. `group` is equal for equal bodies.
     """
 
     texts: tuple[str, ...]
@@ -97,6 +98,7 @@ class Example:
     group: str
     repeat: int = 1
     alike: bool = False  # no reading is plainer than another
+    belief: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

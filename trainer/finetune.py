@@ -18,9 +18,10 @@ from trainer.average import Average
 from trainer.batches import Batch, choose_texts, collate, encode, order, shard
 from trainer.checkpoint import Position, load_position, save_network, save_position
 from trainer.compute import choose_precision, computing_in, join_processes
+from trainer.corpora import SPAM
 from trainer.errors import TrainingError
 from trainer.evaluate import score_tasks
-from trainer.loss import hard_loss, soft_loss
+from trainer.loss import belief_loss, hard_loss, soft_loss
 from trainer.network import shape
 from trainer.optimizer import make_optimizer, schedule
 
@@ -206,6 +207,10 @@ class Trainer:
         outputs = self._forward(self._model, batch)
         labels = {task: each.to(self.device) for task, each in batch.labels.items()}
         loss = hard_loss(outputs, labels, self._smoothing)
+        if SPAM in outputs:
+            beliefs = batch.beliefs.to(self.device)
+            loss = loss + belief_loss(outputs[SPAM], beliefs)
+            labels[SPAM] = labels[SPAM].where(beliefs.isnan(), len(self.tasks[SPAM]) - 1)
         if self._teacher is not None:
             with torch.no_grad():
                 taught = self._forward(self._teacher, batch)

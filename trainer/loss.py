@@ -34,6 +34,17 @@ def hard_loss(
     return total / len(next(iter(labels.values())))
 
 
+def belief_loss(logits: Tensor, beliefs: Tensor) -> Tensor:
+    """Cross entropy of logits [batch, labels], spam the last, from beliefs [batch] 0..1.
+
+    A text with a belief of NaN adds nothing to it. Per text of the batch.
+    """
+    held = ~beliefs.isnan()
+    spam = beliefs[held]
+    wanted = torch.stack([1 - spam, spam], dim=-1)
+    return cross_entropy(logits[held].float(), wanted, reduction="sum") / len(beliefs)
+
+
 def soft_loss(
     student: Mapping[str, Tensor],
     teacher: Mapping[str, Tensor],

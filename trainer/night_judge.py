@@ -13,7 +13,7 @@ from trainer.golden_set import load_golden
 from trainer.night_gate import judge
 from trainer.scored import Scored, ScoredSets, joined
 from trainer.scoring import measure_latency, score_with
-from trainer.site_data import REPLAYED
+from trainer.site_data import held_recent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +65,7 @@ def judge_candidate(
             scored([mail.example for mail in data.newest], "newest mail"),
             # What nobody labelled counts as ham where the champion has no doubt of it. Near
             # anything that staff labelled there is none: see trainer.site_data.
-            scored(_unlabelled(data), "recent mail"),
+            scored(held_recent(data), "recent mail"),
         ),
         validation=scored(_validation(data), "held-out mail"),
     )
@@ -85,11 +85,6 @@ def judge_candidate(
         tasks={task.name: task.labels for task in candidate.tasks},
     )
     return NightVerdict(rules, sets, thresholds)
-
-
-def _unlabelled(data: SiteData) -> list[Example]:
-    """Recent mail that was not trained on."""
-    return [each for each in data.examples if each.corpus == REPLAYED and each.split != "train"]
 
 
 def _validation(data: SiteData) -> list[Example]:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 import torch
 
+from filterd.asking import opinion_on
 from filterd.model.bundle import Bundle, verify
 from filterd.model.champion import champion_path
 from filterd.model.encoder import open_encoder
@@ -38,11 +39,13 @@ from trainer.night_gate import verdict
 from trainer.night_judge import NightVerdict, judge_candidate
 from trainer.night_telling import content_of, tell
 from trainer.shadow import watch_shadow
+from trainer.sharpness import Aim
 from trainer.site_data import (
     REPLAYED,
     DataRule,
     SiteData,
     gather,
+    held_recent,
     load_data,
     new_tasks,
     only_known,
@@ -187,11 +190,20 @@ class Night:
         learner = learn_all(self._database, mark, champion.version)
         own = self._own
         trust = Trust(frozenset(own.trusted), own.quorum, frozenset(learner.distrusted))
-        rule = DataRule(trust, own.replay, own.labeller_cap, own.sender_cap, seed=self._run.id)
+        threshold = self._threshold(champion)
+        rule = DataRule(
+            trust, own.replay, own.labeller_cap, own.sender_cap, threshold, seed=self._run.id
+        )
         file = self._work / "data.json"
         # Labels given since do not belong to a run that goes on.
-        data = load_data(file) if file.exists() else gather(self._database, rule, _now())
-        save_data(file, data)
+        if file.exists():
+            data = load_data(file)
+        else:
+            now = _now()
+            data = gather(
+                self._database, rule, now, lambda mail: opinion_on(mail, learner, now, threshold)
+            )
+            save_data(file, data)
         counts: Counter[tuple[str, str, str]] = Counter(
             (each.corpus, label, each.split)
             for each in data.examples
@@ -224,7 +236,11 @@ class Night:
             distil_unknown=True,
         )
         tasks = new_tasks(data, [task.name for task in champion.tasks])
-        return Order(champion, self._work, recipe, self._version(), tasks)
+        aim = Aim(held_recent(data), data.recent_spam, self._threshold(champion))
+        return Order(champion, self._work, recipe, self._version(), tasks, aim)
+
+    def _threshold(self, champion: Bundle) -> float:
+        return self._settings.spam_threshold or champion.threshold(SPAM_TASK)
 
     def _export(self, order: Order, data: SiteData, best: Mapping[str, Any]) -> Bundle:
         for folder in (self._work / CANDIDATE, self._settings.models / order.version):

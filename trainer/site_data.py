@@ -23,9 +23,10 @@ from trainer.dataset import Example, Plan, read_letters
 from trainer.trust import Trust, accept, capped, share_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
+    from filterd.learner.site import Opinion
     from filterd.store.database import Database
     from filterd.store.messages import MessageRecord
     from filterd.store.training import LabelledRecord
@@ -60,7 +61,9 @@ class SiteMail:
 
 @dataclass(frozen=True, slots=True)
 class SiteData:
-    """All of a night's data. `left_out`: message id, labeller and why its label does not train."""
+    """All of a night's data. `left_out`: message id, labeller and why its label does not train;
+    `recent_spam`: of the recent mail that is held out so many are spam to the site.
+    """
 
     examples: list[Example]
     mails: list[SiteMail]
@@ -68,21 +71,30 @@ class SiteData:
     newest: list[SiteMail]
     left_out: list[tuple[str, str, str]]
     counts: dict[str, int] = field(default_factory=dict)
+    recent_spam: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class DataRule:
-    """How the settings choose: whose labels, and how much of what."""
+    """How the settings choose: whose labels, and how much of what; `threshold` is that of spam."""
 
     trust: Trust
     replay: int
     labeller_cap: float
     sender_cap: float
+    threshold: float = 0.99
     seed: int = 0
 
 
-def gather(database: Database, rule: DataRule, now: datetime) -> SiteData:
-    """The data of a night. Raises StoreError."""
+def gather(
+    database: Database,
+    rule: DataRule,
+    now: datetime,
+    opinion_on: Callable[[MessageRecord], Opinion | None] = lambda _: None,
+) -> SiteData:
+    """The data of a night. `opinion_on` tells what the site holds of a mail without label; of one
+    that it does not know, the champion is the teacher. Raises StoreError.
+    """
     chance = random.Random(f"{rule.seed}/data")  # noqa: S311  # an order, not a secret
     records = labelled_records(database)
     groups = campaigns([record.text for record in records])
@@ -93,7 +105,13 @@ def gather(database: Database, rule: DataRule, now: datetime) -> SiteData:
         if labels:
             mails.append(_mail(record, group, labels))
     held, newest, train = _hold_out(mails, now)
-    replayed = _replay(database, rule.replay, now, chance, [record.text for record in records])
+    texts = [record.text for record in records]
+    replayed, recent_spam = [], 0
+    for recent in _replay(database, rule.replay, now, chance, texts):
+        opinion = opinion_on(recent)
+        replayed.append(_replayed(recent, opinion))
+        is_spam = opinion is not None and opinion.spam >= rule.threshold
+        recent_spam += is_spam and replayed[-1].split == "validation"
     letters = _letters(rule.seed)
     total = len(train) + len(replayed) + len(letters)
     train, over = capped(train, _by, share_of(rule.labeller_cap, total), chance)
@@ -103,7 +121,7 @@ def gather(database: Database, rule: DataRule, now: datetime) -> SiteData:
     examples = [mail.example for mail in train] + replayed + letters
     counts = Counter(f"{each.corpus} {each.split}" for each in examples)
     counts |= {"held out": len(held), "newest": len(newest), "left out": len(left_out)}
-    return SiteData(examples, train, held, newest, left_out, dict(counts))
+    return SiteData(examples, train, held, newest, left_out, dict(counts), recent_spam)
 
 
 def too_little(data: SiteData) -> str | None:
@@ -156,6 +174,11 @@ def only_known(data: SiteData, tasks: Mapping[str, Collection[str]]) -> SiteData
     )
 
 
+def held_recent(data: SiteData) -> list[Example]:
+    """Recent mail without label that is not trained on."""
+    return [each for each in data.examples if each.corpus == REPLAYED and each.split != "train"]
+
+
 def save_data(file: Path, data: SiteData) -> None:
     """All of it, with texts, to go on from: whole or not there."""
     temporary = file.with_suffix(".writing")
@@ -172,7 +195,13 @@ def load_data(file: Path) -> SiteData:
     }
     examples = [_to_example(row) for row in known["examples"]]
     left_out = [(id_, by, why) for id_, by, why in known["left_out"]]
-    return SiteData(examples=examples, left_out=left_out, counts=known["counts"], **mails)
+    return SiteData(
+        examples=examples,
+        left_out=left_out,
+        counts=known["counts"],
+        recent_spam=known["recent_spam"],
+        **mails,
+    )
 
 
 def listing(data: SiteData) -> str:
@@ -259,7 +288,7 @@ def _replay(
     now: datetime,
     chance: random.Random,
     labelled: Sequence[str],
-) -> list[Example]:
+) -> list[MessageRecord]:
     """Recent mail that nobody labelled: the champion's own scores of it are not to be forgotten.
 
     None that is nearly the same as a labelled one: of that, people know better.
@@ -270,13 +299,14 @@ def _replay(
     records = [record for record, is_known in zip(records, known, strict=True) if not is_known]
     if len(records) > count:
         records = chance.sample(records, count)
-    return [_replayed(record) for record in records]
+    return records
 
 
-def _replayed(record: MessageRecord) -> Example:
+def _replayed(record: MessageRecord, opinion: Opinion | None) -> Example:
     digits = int(record.digest[:16] or "1", 16)
     split: Split = "validation" if digits % VALIDATION == 0 else "train"
-    return Example((record.text or "",), {}, REPLAYED, split, record.digest[:16])
+    group, belief = record.digest[:16], None if opinion is None else opinion.belief
+    return Example((record.text or "",), {}, REPLAYED, split, group, belief=belief)
 
 
 def _letters(seed: int) -> list[Example]:

@@ -5,6 +5,8 @@ from datetime import timedelta
 import pytest
 from store_records import MORNING, make_record
 
+from filterd.learner.local import log_odds, probability
+from filterd.learner.site import Opinion
 from filterd.store.labels import add_label, undo_label
 from filterd.store.messages import write_batch
 from trainer.corpora import SPAM
@@ -14,6 +16,7 @@ from trainer.site_data import (
     REPLAYED,
     DataRule,
     gather,
+    held_recent,
     load_data,
     new_tasks,
     only_known,
@@ -75,6 +78,22 @@ def test_labels_train_and_unlabelled_mail_is_replayed_without_a_label(site):
     assert len(of_corpus(data, LABELLED)) == len(data.mails)
     assert of_corpus(data, LETTERS)
     assert too_little(data) is None
+
+
+def test_what_the_site_believes_is_taught_and_counted_where_nobody_labelled(site):
+    def opinion_on(record):
+        is_spam = record.id in {mail(number).id for number in range(20, 30)}
+        return Opinion(0.995, 0.5, anchor=2.0) if is_spam else None
+
+    rule = DataRule(Trust(), 100, 0.5, 0.5, threshold=0.99)
+    data = gather(site, rule, NOW, opinion_on)
+    beliefs = {each.texts[0]: each.belief for each in of_corpus(data, REPLAYED)}
+    taught = probability(log_odds(0.995) - 2.0)
+    assert [beliefs[text(number)] for number in range(20, 30)] == [taught] * 10
+    assert [beliefs[text(number)] for number in range(30, 40)] == [None] * 10
+    assert all(each.belief is None for each in of_corpus(data, LABELLED))
+    held = [each for each in held_recent(data) if each.belief is not None]
+    assert data.recent_spam == len(held)
 
 
 def test_a_correction_is_read_more_often(site):

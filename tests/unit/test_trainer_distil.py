@@ -1,4 +1,5 @@
 import dataclasses
+import math
 
 import pytest
 
@@ -12,7 +13,7 @@ from trainer.dataset import TASKS, Example
 from trainer.distil import load_teacher
 from trainer.errors import BaseModelError, TrainingError
 from trainer.finetune import Recipe, Trainer
-from trainer.loss import soft_loss
+from trainer.loss import belief_loss, soft_loss
 from trainer.network import start_from
 from trainer.pretrained import BaseModel
 
@@ -69,6 +70,34 @@ def test_the_soft_loss_is_the_divergence_at_the_temperature_times_its_square():
     wanted = 4 * (p * (p / q).log()).sum()
     found = soft_loss({"spam": student}, {"spam": teacher}, ["spam"], 2.0)
     assert found.item() == pytest.approx(wanted.item())
+
+
+def test_a_belief_is_a_label_by_halves():
+    logits = torch.randn(3, 2, generator=torch.Generator().manual_seed(1))
+    certain = belief_loss(logits, torch.tensor([1.0, 0.0, 1.0]))
+    wanted = torch.tensor([1, 0, 1])
+    assert certain.item() == pytest.approx(torch.nn.functional.cross_entropy(logits, wanted).item())
+    half = belief_loss(torch.zeros(1, 2), torch.tensor([0.5]))
+    assert half.item() == pytest.approx(math.log(2))
+
+
+def test_where_nothing_is_believed_nothing_is_taught():
+    logits = torch.zeros(2, 2, requires_grad=True)
+    loss = belief_loss(logits, torch.tensor([math.nan, 0.9]))
+    loss.backward()
+    assert loss.item() == pytest.approx(math.log(2) / 2)
+    assert logits.grad[0].tolist() == [0.0, 0.0]
+    nothing = belief_loss(torch.zeros(2, 2), torch.tensor([math.nan, math.nan]))
+    assert nothing.item() == 0.0
+
+
+def test_the_teacher_is_not_asked_where_the_site_believes_something(folder, tmp_path):
+    believed = [dataclasses.replace(mail, labels={}, belief=0.99) for mail in MAILS]
+    recipe = dataclasses.replace(RECIPE, distil_alpha=0.5, distil_unknown=True)
+    taught = make_trainer(folder, tmp_path, recipe, make_network(folder, seed=3))
+    taught.run(believed, believed, lambda _: None)
+    logits = taught.predict(believed)["spam"]
+    assert (logits[:, 1] > logits[:, 0]).all()
 
 
 def test_a_student_of_fewer_layers_learns_a_task_from_the_teacher_alone(folder):
