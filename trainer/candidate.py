@@ -29,11 +29,15 @@ from trainer.gate import compare_graphs
 from trainer.golden import golden_texts
 from trainer.network import add_task, load_half, load_network, save_half
 from trainer.publish import FULL, join, sample_ids, score, threshold_of, write_bundle
+from trainer.scoring import score_with
 from trainer.sharpness import NO_AIM, Aim, temperature_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from trainer.checkpoint import Position
     from trainer.dataset import Example
@@ -116,10 +120,10 @@ def make_bundle(
 
     if order.aim.recent:
         recent = logits_of(int8, order.aim.recent, "recent mail")[SPAM_TASK]
+        ham = logits_of(int8, order.aim.ham, "golden set")[SPAM_TASK]
+        temperature = _temperature(order, recent, ham, observer)
         tasks = tuple(
-            replace(task, temperature=temperature_for(recent, order.aim, task.temperature))
-            if task.name == SPAM_TASK
-            else task
+            replace(task, temperature=temperature) if task.name == SPAM_TASK else task
             for task in tasks
         )
     pairs = []
@@ -160,6 +164,16 @@ def make_bundle(
     texts = golden_texts(RENDERED_CHARACTERS)
     golden = record_golden(Encoder(bundle), texts)
     return write_bundle(work / CANDIDATE, replace(bundle, golden=golden))
+
+
+def _temperature(
+    order: Order, recent: NDArray[np.float64], ham: NDArray[np.float64], observer: Observer
+) -> float:
+    """That of spam; `recent` and `ham` are the candidate's logits of the texts of the aim."""
+    aim, before = order.aim, order.champion.task(SPAM_TASK).temperature
+    scores = score_with(Encoder(order.champion), aim.ham, observer, "golden set, champion")
+    flagged = int((scores[SPAM_TASK][:, -1] >= aim.threshold).sum())
+    return temperature_for(aim, recent, ham, flagged, before)
 
 
 def _tasks(champion: Bundle, names: Mapping[str, Sequence[str]]) -> tuple[Task, ...]:

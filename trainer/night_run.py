@@ -236,7 +236,8 @@ class Night:
             distil_unknown=True,
         )
         tasks = new_tasks(data, [task.name for task in champion.tasks])
-        aim = Aim(held_recent(data), data.recent_spam, self._threshold(champion))
+        ham = [each for each in load_golden() if each.labels.get(SPAM_TASK) == "ham"]
+        aim = Aim(held_recent(data), data.recent_spam, self._threshold(champion), ham)
         return Order(champion, self._work, recipe, self._version(), tasks, aim)
 
     def _threshold(self, champion: Bundle) -> float:

@@ -49,7 +49,7 @@ class TrainerSettings(FileSettings):
         7200.0, gt=0, le=604_800, description="Seconds after which a night is ended as failed."
     )
     epochs: int = Field(2, ge=1, le=100, description="How often a night reads its mails.")
-    rate: float = Field(5e-5, gt=0, le=0.01, description="Peak learning rate.")
+    rate: float = Field(1e-4, gt=0, le=0.01, description="Peak learning rate.")
     batch: int = Field(
         32, ge=1, le=4096, description="Mails in one step; halved where memory runs out."
     )

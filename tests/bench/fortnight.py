@@ -96,7 +96,7 @@ def main() -> None:
     draw(days, arguments.out / "fortnight.svg")
 
 
-def set_up(site: Path, champion: Path, replay: int = 1000, epochs: int = 1) -> None:
+def set_up(site: Path, champion: Path, replay: int = 2000, epochs: int = 2) -> None:
     """A site whose champion is the bundle."""
     version = json.loads((champion / "bundle.json").read_text())["version"]
     shutil.copytree(champion, site / "var/models" / version)
