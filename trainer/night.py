@@ -18,6 +18,7 @@ from filterd.logs import configure_logs
 from filterd.settings import load_settings, load_table
 from filterd.store.database import open_database
 from filterd.store.runs import get_run
+from filterd.store.sealing import open_sealing, read_keys
 from trainer.child import end_with_trainer
 from trainer.errors import TrainingError
 from trainer.night_run import Night
@@ -43,7 +44,8 @@ def main() -> int:
         configure_logs(settings, process="night", run=arguments.run)
         torch.set_num_threads(own.cores)
         choose_device(own.device)
-        with closing(open_database(settings.database)) as database:
+        sealing = open_sealing(read_keys(settings.text_key_file))
+        with closing(open_database(settings.database, sealing)) as database:
             run = get_run(database, arguments.run)
             if run is None:
                 raise TrainingError(f"no training run {arguments.run}")

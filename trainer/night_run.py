@@ -45,11 +45,11 @@ from trainer.site_data import (
     DataRule,
     SiteData,
     gather,
-    held_recent,
     load_data,
     new_tasks,
     only_known,
     save_data,
+    some_recent,
     too_little,
 )
 from trainer.stages import (
@@ -78,7 +78,8 @@ if TYPE_CHECKING:
     from trainer.settings import TrainerSettings
 
 BY = "trainer"
-COMPARED = 500
+# Recent mails: on which int8 is compared with full precision, and the candidate with the site.
+COMPARED, MEASURED = 500, 1000
 # A date begins and ends within these, wherever one is.
 DAYS_OF_A_DATE = timedelta(days=3)
 
@@ -237,7 +238,7 @@ class Night:
         )
         tasks = new_tasks(data, [task.name for task in champion.tasks])
         ham = [each for each in load_golden() if each.labels.get(SPAM_TASK) == "ham"]
-        aim = Aim(held_recent(data), data.recent_spam, self._threshold(champion), ham)
+        aim = Aim(*some_recent(data, MEASURED), self._threshold(champion), ham)
         return Order(champion, self._work, recipe, self._version(), tasks, aim)
 
     def _threshold(self, champion: Bundle) -> float:

@@ -2,8 +2,8 @@
 
 A night makes a network less sure of itself where it was surer than right, and everything comes
 nearer to even odds; at the champion's temperature and threshold it would let most spam through.
-What the threshold means is to stay: so the temperature is set anew on recent mail that was held
-out, without asking anybody's labels; but never so low that more good mail of the golden set would
+What the threshold means is to stay: so the temperature is set anew on recent mail, without asking
+anybody's labels; but never so low that more good mail of the golden set would
 be taken for spam than before.
 """
 
@@ -33,7 +33,7 @@ MOST_CHANGE = 2.0
 class Aim:
     """What the temperature is set by.
 
-    `recent` texts that were held out, of which the site takes `spam` for spam, at its `threshold`
+    `recent` texts, of which the site takes `spam` for spam, at its `threshold`
     0..1; texts that are `ham`.
     """
 

@@ -62,7 +62,7 @@ class SiteMail:
 @dataclass(frozen=True, slots=True)
 class SiteData:
     """All of a night's data. `left_out`: message id, labeller and why its label does not train;
-    `recent_spam`: of the recent mail that is held out so many are spam to the site.
+    `recent_spam`: the groups of recent mail without label that is spam to the site.
     """
 
     examples: list[Example]
@@ -71,7 +71,7 @@ class SiteData:
     newest: list[SiteMail]
     left_out: list[tuple[str, str, str]]
     counts: dict[str, int] = field(default_factory=dict)
-    recent_spam: int = 0
+    recent_spam: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +106,13 @@ def gather(
             mails.append(_mail(record, group, labels))
     held, newest, train = _hold_out(mails, now)
     texts = [record.text for record in records]
-    replayed, recent_spam = [], 0
+    replayed: list[Example] = []
+    recent_spam: list[str] = []
     for recent in _replay(database, rule.replay, now, chance, texts):
         opinion = opinion_on(recent)
         replayed.append(_replayed(recent, opinion))
-        is_spam = opinion is not None and opinion.spam >= rule.threshold
-        recent_spam += is_spam and replayed[-1].split == "validation"
+        if opinion is not None and opinion.spam >= rule.threshold:
+            recent_spam.append(replayed[-1].group)
     letters = _letters(rule.seed)
     total = len(train) + len(replayed) + len(letters)
     train, over = capped(train, _by, share_of(rule.labeller_cap, total), chance)
@@ -177,6 +178,16 @@ def only_known(data: SiteData, tasks: Mapping[str, Collection[str]]) -> SiteData
 def held_recent(data: SiteData) -> list[Example]:
     """Recent mail without label that is not trained on."""
     return [each for each in data.examples if each.corpus == REPLAYED and each.split != "train"]
+
+
+def some_recent(data: SiteData, most: int) -> tuple[list[Example], int]:
+    """At most so many recent mails without label, first those that are not trained on; and how many
+    of them are spam to the site.
+    """
+    trained = [each for each in data.examples if each.corpus == REPLAYED and each.split == "train"]
+    recent = [*held_recent(data), *trained][:most]
+    is_spam = frozenset(data.recent_spam)
+    return recent, sum(each.group in is_spam for each in recent)
 
 
 def save_data(file: Path, data: SiteData) -> None:

@@ -21,6 +21,7 @@ from trainer.site_data import (
     new_tasks,
     only_known,
     save_data,
+    some_recent,
     too_little,
 )
 from trainer.trust import Trust
@@ -45,7 +46,7 @@ def text(number, of=None):
 def mail(number, *, day=1, **changes):
     values = {
         "text": text(number),
-        "digest": f"{number * 7919:064x}"[-64:],
+        "digest": f"{number * 7919:016x}" * 4,
         "received_at": MORNING + timedelta(days=day, seconds=number),
         "from_address": f"person{number}@host{number}.example",
     }
@@ -92,8 +93,10 @@ def test_what_the_site_believes_is_taught_and_counted_where_nobody_labelled(site
     assert [beliefs[text(number)] for number in range(20, 30)] == [taught] * 10
     assert [beliefs[text(number)] for number in range(30, 40)] == [None] * 10
     assert all(each.belief is None for each in of_corpus(data, LABELLED))
-    held = [each for each in held_recent(data) if each.belief is not None]
-    assert data.recent_spam == len(held)
+    recent, spam = some_recent(data, 100)
+    assert (len(recent), spam) == (20, 10)
+    assert recent[: len(held_recent(data))] == held_recent(data)
+    assert len(some_recent(data, 7)[0]) == 7
 
 
 def test_a_correction_is_read_more_often(site):
