@@ -33,7 +33,7 @@ MOST_WEIGHT = 2.0  # of a label of the rarer class
 FULL_TRUST = 20
 # What it says of all labelled mail alike is no opinion on any: this share of it is not counted.
 # Learnt from each label with this weight.
-LEVEL_SHARE, LEVEL_RATE = 0.25, 0.1
+LEVEL_SHARE, LEVEL_RATE = 0.75, 0.1
 VOICE_RATE, VOICE_EPSILON, VOICE_SCALE = 0.2, 1.0, 4.0
 # Staff see what is doubtful, so their first labels may all be of mail that the BERT got wrong: its
 # word never counts for less, and never for the opposite.
