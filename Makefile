@@ -12,10 +12,12 @@ TORCH   ?= torch==2.13.0
 EMULATOR := emulate@0.11.2
 CORPORA ?=
 OUT     ?= build/bundle
+MINUTES ?= 60
+SECONDS ?= 600
 COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-fast test-kills lint format bench fortnight bundle docs pictures slack lock servers clean
+.PHONY: help run demo test test-fast test-kills test-store-kills reliability ledger fuzz soak lint format bench fortnight bundle docs pictures slack lock servers clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,6 +36,23 @@ test-fast: $(VENV)/.dev ## the tests that need neither torch nor mail servers
 
 test-kills: $(VENV)/.dev ## 100 times kill -9 between end of data and reply; some three minutes
 	E2E_LONG=1 $(BIN)/pytest -s tests/e2e/s05_killed
+
+test-store-kills: $(VENV)/.dev ## 600 times kill -9 while the database is written, copied or upgraded; some ten minutes
+	STORE_LONG=1 $(BIN)/pytest -m scenario tests/integration/test_store_crashes.py tests/integration/test_store_backup.py tests/integration/test_store_migrations.py --scenarios build/scenarios/test-store-kills.json
+
+reliability: $(VENV)/.dev ## all scenarios, and docs/reliability.md anew from what became of them
+	status=0; $(BIN)/pytest -m scenario --scenarios build/scenarios/reliability.json || status=$$?; \
+	$(BIN)/python tests/scenario_table.py build/scenarios/reliability.json $(filter-out build/scenarios/reliability.json,$(wildcard build/scenarios/*.json)) > docs/reliability.md && exit $$status
+
+ledger: $(VENV)/.dev ## 20,000 messages while every fault is thrown at the daemon; some 15 minutes
+	LEDGER_LONG=1 $(BIN)/pytest -s tests/integration/test_fault_ledger.py --scenarios build/scenarios/ledger.json
+
+fuzz: $(VENV)/.dev ## look for mail that breaks reading or stamping, each target for its share of the time: make fuzz [SECONDS=600]
+	@$(PIP) install --quiet --require-hashes --no-deps -r requirements/fuzz.txt
+	$(BIN)/python tests/fuzz/fuzz_all.py --seconds $(SECONDS)
+
+soak: $(VENV)/.dev ## an hour of mixed mail through the daemon: does it lose, leak or slow down? make soak [MINUTES=60]
+	$(BIN)/python tests/bench/soak.py --minutes $(MINUTES)
 
 lint: $(VENV)/.dev ## ruff, mypy, import-linter
 	$(BIN)/ruff check .
@@ -81,6 +100,7 @@ lock: $(VENV)/.dev ## resolve requirements/*.txt anew from pyproject.toml
 	$(COMPILE) pyproject.toml --extra postgres --extra bot --extra trainer --extra dev --override $(VENV)/no-torch.txt -o requirements/dev.txt
 	$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/base.txt
 	printf 'hatchling\neditables\n' | $(COMPILE) - -o requirements/build.txt
+	printf 'atheris>=3,<4\n' | $(COMPILE) - -o requirements/fuzz.txt
 
 clean: ## remove what was built and the environment
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

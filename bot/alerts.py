@@ -40,6 +40,7 @@ MOST_TEXT: Final = 600  # characters
 TITLES: Final = {
     "next_hop": "The next hop cannot be reached",
     "bundle": "The champion cannot serve",
+    "worker": "A worker died",
     "unjudged": "Mail goes unjudged",
     "drift": "Mail looks different",
     "disk": "The database's disk is almost full",
@@ -50,6 +51,8 @@ ADVICE: Final = {
     "server runs, and with `filterd settings` where `next_hop` points.",
     "bundle": "The bundle before it judges mail meanwhile. `filterd models verify` says what is "
     "wrong with it; `filterd models rollback` goes back for good.",
+    "worker": "It is replaced, ever later if that goes on; nothing is lost, senders try "
+    "again. The log has its end, the system's log whether memory ran short.",
     "unjudged": "`filterd_unjudged_total` in /metrics counts the reasons. For deadline and "
     "overload: more `workers`, or a longer `deadline`; for error the log has the cause.",
     "drift": "`filterd queue` shows the mails most worth a label; `filterd models list` says "

@@ -42,16 +42,24 @@ def serve(config: Config = None) -> None:
     Its settings are the table `[bot]` of filterd's settings file. SIGTERM finishes what was
     clicked and ends.
     """
-    from bot.app import Bot
     from bot.settings import TABLE, BotSettings, read_tokens
     from filterd.logs import configure_logs
+    from filterd.privileges import drop, prepare, warn_of_root
     from filterd.settings import load_settings, load_table
 
     settings = load_settings(config)
+    prepare(settings)
     own = load_table(BotSettings, TABLE, config)
     tokens = read_tokens(own, os.environ)
     configure_logs(settings, process="bot")
+    drop(settings, config)
+
+    from bot.app import Bot
+    from filterd.store.resealing import require_keys
+
     with open_store(settings) as database:
+        require_keys(database)
+        warn_of_root()
         asyncio.run(Bot(settings, own, tokens, database).run())
 
 

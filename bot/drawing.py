@@ -15,6 +15,7 @@ from pathlib import Path
 from PIL import Image, ImageChops
 
 from bot.errors import PreviewError
+from filterd.privileges import environment_of_children
 
 PACKAGES = {
     "slack-blocks-to-jsx": "1.1.1",
@@ -129,7 +130,7 @@ def _run(command: list[str], folder: Path, seconds: float) -> None:
         done = subprocess.run(  # noqa: S603  # our own arguments
             command,
             cwd=folder,
-            env=os.environ | {"TZ": "UTC"},
+            env=environment_of_children(os.environ) | {"TZ": "UTC"},
             capture_output=True,
             text=True,
             errors="replace",

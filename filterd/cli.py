@@ -95,15 +95,19 @@ def serve(
 
     SIGTERM finishes open transactions and ends, SIGHUP reads the settings anew.
     """
-    from filterd.daemon import Supervisor
     from filterd.logs import configure_logs
+    from filterd.privileges import prepare
 
     # Through the environment, so that the workers and a reload see them too.
     for name, value in (("FILTERD_LISTEN", listen), ("FILTERD_NEXT_HOP", next_hop)):
         if value is not None:
             os.environ[name] = value
     settings = load_settings(config)
+    prepare(settings)
     configure_logs(settings)
+
+    from filterd.daemon import Supervisor
+
     asyncio.run(Supervisor(settings, config).run())
 
 

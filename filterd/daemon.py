@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -23,19 +24,24 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from filterd.clock import ClockWatch
 from filterd.errors import FilterdError, NextHopError, SettingsError
-from filterd.listening import bind
+from filterd.listening import bind, require_clients
+from filterd.privileges import account, drop, environment_of_children, warn_of_root
 from filterd.settings import (
     FIXED_SETTINGS,
     Settings,
     load_settings,
     next_hop_options,
 )
+from filterd.store.sealing import read_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Sequence
     from pathlib import Path
 
+    from filterd.incidents import Incidents
+    from filterd.store.database import Database
     from filterd.store.retention import Purged
 
 log = structlog.get_logger()
@@ -70,6 +76,11 @@ class Process:
     started: float
     retired: bool = False
 
+    @property
+    def is_healthy(self) -> bool:
+        """It has run for long enough to say that it can."""
+        return time.monotonic() - self.started >= HEALTHY_SECONDS
+
 
 @dataclass
 class Slot:
@@ -89,12 +100,15 @@ class Supervisor:
     def __init__(self, settings: Settings, config: Path | None) -> None:
         self._settings = settings
         self._config = config
+        self._text_keys: tuple[str, ...] = ()
         self._slots: list[Slot] = []
         self._processes: set[Process] = set()  # serving, starting, and on their way out
         self._tasks: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
         self._restarts = 0
         self._metrics_folder = ""
+        self._database: Database | None = None
+        self._incidents: Incidents | None = None
         self._ended = asyncio.Event()
 
     async def run(self) -> None:
@@ -110,10 +124,12 @@ class Supervisor:
         admin: AdminServer | None = None
         housekeeping: asyncio.Task[None] | None = None
         try:
+            self._check_clients(settings)
             if settings.metrics:
                 admin = AdminServer(
                     settings.metrics, self._metrics_folder, alive=self.alive, ready=self.ready
                 )
+            self._drop_root(settings)
             self._listen_to_signals()
             await self._unless_stopped(self._open(admin.address if admin else ""))
             housekeeping = asyncio.create_task(self._keep_house(), name="housekeeping")
@@ -122,6 +138,7 @@ class Supervisor:
             if housekeeping is not None:
                 housekeeping.cancel()
             await self._stop()
+            await asyncio.to_thread(self._close_incidents)
             if admin is not None:
                 admin.close()
             for slot in self._slots:
@@ -141,14 +158,31 @@ class Supervisor:
         fine, text = self.alive()
         return (False, "draining") if self._ended.is_set() else (fine, text)
 
+    def _drop_root(self, settings: Settings) -> None:
+        """Every port is bound: from here on as the user that the settings name. SettingsError."""
+        who = account(settings)
+        if who is not None:
+            os.chown(self._metrics_folder, who.user, who.group)
+            drop(settings, self._config)
+
+    def _check_clients(self, settings: Settings) -> None:
+        """Whom these settings let in on the bound address; SettingsError if nobody said."""
+        require_clients(settings, self._slots[0].sock)
+        everyone = [str(network) for network in settings.allowed_clients if not network.prefixlen]
+        if everyone:
+            log.warning("everyone may send mail through this filter", allowed_clients=everyone)
+
     async def _open(self, metrics: str) -> None:
         """Everything that must be right before the first mail, then the workers."""
         async with self._reloading:
-            await asyncio.to_thread(_upgrade, self._settings.database)
+            self._text_keys = read_keys(self._settings.text_key_file)
+            await asyncio.to_thread(_upgrade, self._settings.database, self._text_keys)
+            await asyncio.to_thread(self._open_incidents)
             await _reach_next_hops(self._settings)
             await asyncio.gather(*(self._start(slot) for slot in self._slots))
         host, port = self._slots[0].sock.getsockname()[:2]
         log.info("serving", listen=f"{host}:{port}", workers=len(self._slots), metrics=metrics)
+        warn_of_root()
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, None]) -> None:
         """Do `work`, or give it up on SIGTERM."""
@@ -162,6 +196,21 @@ class Supervisor:
             # More than once: Python 3.11's wait_for, in our libraries, may swallow one.
             task.cancel()
             await asyncio.wait({task}, timeout=CANCEL_SECONDS)
+
+    def _open_incidents(self) -> None:
+        """Where it is written that workers die; blocks. Raises StoreError."""
+        from filterd.incidents import Incidents
+        from filterd.store.database import open_database
+
+        self._database = open_database(self._settings.database)
+        self._incidents = Incidents(self._database, f"{socket.gethostname()} supervisor")
+
+    def _close_incidents(self) -> None:
+        """Write what is left and let the database go; blocks for some seconds at most."""
+        if self._incidents is not None:
+            self._incidents.close()
+        if self._database is not None:
+            self._database.close()
 
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -183,19 +232,21 @@ class Supervisor:
     async def _reload(self) -> None:
         """New settings for new workers; what is wrong leaves the old ones in service."""
         async with self._reloading:
-            before = self._settings
+            before = self._settings, self._text_keys
             try:
                 settings = load_settings(self._config)
-                if _differ(before, settings, NEXT_HOP_SETTINGS):
+                self._text_keys = read_keys(settings.text_key_file)
+                self._check_clients(settings)
+                if _differ(before[0], settings, NEXT_HOP_SETTINGS):
                     await _reach_next_hops(settings)
-                for name in _differ(before, settings, FIXED_SETTINGS):
+                for name in _differ(before[0], settings, FIXED_SETTINGS):
                     log.warning("setting changes at the next restart only", setting=name)
-                fixed = {name: getattr(before, name) for name in FIXED_SETTINGS}
+                fixed = {name: getattr(before[0], name) for name in FIXED_SETTINGS}
                 self._settings = settings.model_copy(update=fixed)
                 for slot in self._slots:
                     await self._replace(slot)
             except FilterdError as error:
-                self._settings = before
+                self._settings, self._text_keys = before
                 if not self._ended.is_set():
                     log.error("reload refused, the old settings stay", error=str(error))  # noqa: TRY400  # one line says it
             else:
@@ -212,18 +263,8 @@ class Supervisor:
 
     async def _start(self, slot: Slot) -> None:
         """Start a worker on the slot's socket and wait until it is ready; WorkerFailedError."""
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        command = [sys.executable, "-m", "filterd.worker", "--number", str(slot.number)]
-        command += ["--listen-fd", str(slot.sock.fileno()), "--channel-fd", str(theirs.fileno())]
-        child = await asyncio.create_subprocess_exec(
-            *command,
-            pass_fds=(slot.sock.fileno(), theirs.fileno()),
-            env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": self._metrics_folder},
-            start_new_session=True,  # Ctrl-C is for the supervisor
-        )
-        theirs.close()
-        process = Process(child, ours, time.monotonic())
+        process = await self._spawn_worker(slot)
+        child = process.child
         self._processes.add(process)
         if self._ended.is_set():
             _signal(process, signal.SIGTERM)
@@ -236,20 +277,48 @@ class Supervisor:
             raise
         slot.current = process
         self._spawn(self._watch(slot, process), f"worker {slot.number}")
+        asyncio.get_running_loop().call_later(HEALTHY_SECONDS, self._see_whether_all_is_well)
+
+    async def _spawn_worker(self, slot: Slot) -> Process:
+        """A process on the slot's socket, and our end of its channel; WorkerFailedError."""
+        with contextlib.ExitStack() as ends:
+            try:
+                ours, theirs = map(ends.enter_context, socket.socketpair())
+                ours.setblocking(False)
+                listen, channel = slot.sock.fileno(), theirs.fileno()
+                command = [sys.executable, "-m", "filterd.worker", "--number", str(slot.number)]
+                child = await asyncio.create_subprocess_exec(
+                    *[*command, "--listen-fd", str(listen), "--channel-fd", str(channel)],
+                    pass_fds=(listen, channel),
+                    env={
+                        **environment_of_children(os.environ),
+                        "PROMETHEUS_MULTIPROC_DIR": self._metrics_folder,
+                    },
+                    start_new_session=True,  # Ctrl-C is for the supervisor
+                )
+            except (OSError, RuntimeError, MemoryError) as error:
+                # No descriptor, process, thread or memory to be had now. RuntimeError: no thread
+                # for asyncio to wait for the child; without its channel that one ends by itself.
+                reason = getattr(error, "strerror", None) or type(error).__name__
+                raise WorkerFailedError(f"worker {slot.number}: {reason}") from None
+            ends.pop_all()
+            theirs.close()
+        return Process(child, ours, time.monotonic())
 
     async def _hear_ready(self, slot: Slot, process: Process) -> None:
         """Tell a worker its settings and wait until it serves; WorkerFailedError if it does not.
 
-        They are told, not read by the worker: one that takes the place of another after a crash
-        must not take up a file that is just being edited, or was refused.
+        They are told, keys too, not read by the worker: one that takes the place of another after
+        a crash must not take up a file that is just being edited, was refused, or is gone.
         """
         loop = asyncio.get_running_loop()
-        settings = self._settings.model_dump_json().encode() + b"\n"
+        told = {"settings": self._settings.model_dump(mode="json"), "text_keys": self._text_keys}
+        line = json.dumps(told).encode() + b"\n"
         report = b""
         try:
             async with asyncio.timeout(START_SECONDS):
                 with contextlib.suppress(ConnectionError):  # its end is news enough
-                    await loop.sock_sendall(process.channel, settings)
+                    await loop.sock_sendall(process.channel, line)
                     report = await loop.sock_recv(process.channel, REPORT_BYTES)
         except TimeoutError:
             raise WorkerFailedError(
@@ -276,7 +345,9 @@ class Supervisor:
         if process.retired:
             return
         log.error("worker died", worker=slot.number, code=code)
-        if time.monotonic() - process.started > HEALTHY_SECONDS:
+        if self._incidents is not None:
+            self._incidents.started("worker", f"worker {slot.number} {_how_it_ended(code)}")
+        if process.is_healthy:
             slot.backoff = FIRST_BACKOFF_SECONDS
         while slot.current is None and not await self._ends_within(slot.backoff):
             slot.backoff = min(slot.backoff * 2, LONGEST_BACKOFF_SECONDS)
@@ -294,6 +365,14 @@ class Supervisor:
             if not self._ended.is_set():
                 log.error("worker did not start", worker=slot.number, error=str(error))  # noqa: TRY400  # one line says it
 
+    def _see_whether_all_is_well(self) -> None:
+        """No worker is missing and none has just started: whatever was wrong is over."""
+        current = [slot.current for slot in self._slots]
+        if self._incidents is not None and all(
+            one is not None and one.is_healthy for one in current
+        ):
+            self._incidents.over("worker")
+
     async def _ends_within(self, seconds: float) -> bool:
         """Wait for `seconds` or until told to stop; whether that was it."""
         with contextlib.suppress(TimeoutError):
@@ -309,11 +388,17 @@ class Supervisor:
         mark_process_dead(process.child.pid, path=self._metrics_folder)  # type: ignore[no-untyped-call]
 
     async def _keep_house(self) -> None:
-        """Retention, once an hour."""
+        """Retention, once an hour, unless the clock was put forward."""
+        clock = ClockWatch()
         while True:
             try:
-                removed = await asyncio.to_thread(_purge, self._settings)
-                log.info("retention", messages=removed.messages, texts=removed.texts)
+                if doubt := clock.seconds_of_doubt():
+                    log.error("clock put forward, nothing is removed yet", seconds=round(doubt))
+                else:
+                    removed = await asyncio.to_thread(_purge, self._settings)
+                    log.info("retention", messages=removed.messages, texts=removed.texts)
+                    if not removed.wiped:
+                        log.warning("what was removed is in the database's log yet, it is read")
             except FilterdError as error:
                 log.error("retention failed, next try in an hour", error=str(error))  # noqa: TRY400  # one line says it
             except Exception:
@@ -361,13 +446,20 @@ async def _reach_next_hops(settings: Settings) -> None:
             await hop.close()
 
 
-def _upgrade(url: str) -> None:
+def _upgrade(url: str, text_keys: Sequence[str]) -> None:
     """Bring the database's schema up to date; blocks. Raises StoreError."""
     from filterd.store.database import open_database
+    from filterd.store.resealing import require_keys
     from filterd.store.schema import upgrade
+    from filterd.store.sealing import SealedError, open_sealing
 
-    with contextlib.closing(open_database(url)) as database:
+    with contextlib.closing(open_database(url, open_sealing(text_keys))) as database:
         upgrade(database)
+        try:
+            require_keys(database)
+        except SealedError as error:
+            # Mail needs none of it.
+            log.error("kept mail cannot be read, labels of it teach nothing", error=str(error))  # noqa: TRY400  # one line says it
 
 
 def _purge(settings: Settings) -> Purged:
@@ -382,6 +474,15 @@ def _purge(settings: Settings) -> Purged:
             retention_days=settings.retention_days,
             store_text=settings.store_text,
         )
+
+
+def _how_it_ended(code: int) -> str:
+    """In words: by a signal, if the code is negative."""
+    if code >= 0:
+        return f"ended with exit code {code}"
+    with contextlib.suppress(ValueError):
+        return f"was ended by {signal.Signals(-code).name}"
+    return f"was ended by signal {-code}"
 
 
 def _differ(one: Settings, other: Settings, names: tuple[str, ...]) -> list[str]:

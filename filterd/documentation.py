@@ -39,7 +39,9 @@ def setting_rows(
         default = "the machine's" if field.default is PydanticUndefined else as_toml(field.default)
         value = default if settings is None else as_toml(getattr(settings, name))
         if name == "database" and settings is not None:
-            value = _without_password(value)
+            value = _without_password(
+                value, is_told=getattr(settings, "database_password_file", None) is None
+            )
         is_default = settings is None or name not in settings.model_fields_set or value == default
         rows.append(SettingRow(name, value, default, is_default, field.description or ""))
     return rows
@@ -106,9 +108,10 @@ def as_toml(value: Any) -> str:
     return json.dumps(str(value), ensure_ascii=False)  # TOML's basic strings are JSON's
 
 
-def _without_password(url: str) -> str:
+def _without_password(url: str, *, is_told: bool) -> str:
+    """As it may be seen; where the settings hold the password, a sign stands in its place."""
     scheme, separator, rest = url.partition("://")
     user, at, host = rest.rpartition("@")
     if not at or ":" not in user:
         return url
-    return f"{scheme}{separator}{user.partition(':')[0]}:…@{host}"
+    return f"{scheme}{separator}{user.partition(':')[0]}{':…' if is_told else ''}@{host}"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from filterd.smtp.transaction import NextHop
     from filterd.store.database import Database
 
-Kind = Literal["next_hop", "bundle"]
+Kind = Literal["next_hop", "bundle", "worker"]
 
 WRITE_EVERY: Final = 1.0  # seconds
 KEEP_EVERY: Final = 30.0  # seconds; filterd.store.incidents.STALE is six of them

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
@@ -17,10 +16,11 @@ from typing import TYPE_CHECKING, Literal
 import structlog
 
 from filterd import metrics
+from filterd.admission import Admission
 from filterd.learner.features import pack
 from filterd.mail.stamp import stamp
 from filterd.model.batcher import Overloaded
-from filterd.pipeline import Judgement, Origin, Reading, conclude, conclude_early, read
+from filterd.pipeline import Judgement, Origin, Reading, conclude, conclude_early
 from filterd.policy import (
     SPAMASSASSIN_REQUIRED,
     Action,
@@ -29,8 +29,9 @@ from filterd.policy import (
     Verdict,
     spamassassin_score,
 )
+from filterd.readers import Readers
 from filterd.smtp.examiner import Envelope, Outcome
-from filterd.smtp.replies import Reply
+from filterd.smtp.replies import BUSY, Reply
 from filterd.store.messages import MessageRecord
 
 if TYPE_CHECKING:
@@ -42,11 +43,12 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-# Reading a mail is bounded pure Python; two threads keep one slow mail from holding up the rest.
-READ_THREADS = 2
 REFUSED_AS_SPAM = Reply(550, "5.7.1 Message refused: held to be spam")
 NOT_JUDGED = Reply(451, "4.7.1 Message could not be judged now, try again later")
 MILLISECONDS = 1000
+# Why a message was not judged whose sender is to send it again when there is time for it.
+DEFERRED = "deferred"
+SECONDS_BETWEEN_WORDS = 60.0  # of the same overload, in the log
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,12 @@ class Handling:
     spam_headers: bool
     keep_text: bool
     cascade: bool = False
+    on_overload: Literal["defer", "pass"] = "defer"
+
+    @property
+    def defers(self) -> bool:
+        """Whether mail that comes too fast is told to come again. Shadow changes nothing."""
+        return self.on_overload == "defer" and self.mode != "shadow"
 
     @property
     def mode(self) -> Mode:
@@ -72,6 +80,7 @@ class MailExaminer:
 
     `learner` gives the learner that goes with a bundle, by its version: what one bundle says of a
     mail is never joined with what was taught by another's scores, in the moment of a swap either.
+    `exhausted` is told when memory ran out over a mail.
     """
 
     def __init__(
@@ -83,6 +92,8 @@ class MailExaminer:
         new_id: Callable[[], str],
         now: Callable[[], datetime],
         learner: Callable[[str], SiteLearner | None] = lambda _: None,
+        readers: Readers | None = None,
+        exhausted: Callable[[], None] = lambda: None,
     ) -> None:
         self._batcher = batcher
         self._recorder = recorder
@@ -90,7 +101,10 @@ class MailExaminer:
         self._new_id = new_id
         self._now = now
         self._learner = learner
-        self._readers = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="reader")
+        self._readers = readers or Readers()
+        self._admission = Admission(handling.deadline)
+        self._overload_told = float("-inf")
+        self._exhausted = exhausted
 
     async def examine(self, envelope: Envelope, message: bytes) -> tuple[Outcome, MessageRecord]:
         """Judge and stamp; never raises. The record goes back to `delivered` with the replies."""
@@ -101,7 +115,7 @@ class MailExaminer:
             envelope.xforward.get("ADDR", envelope.client_address),
             self._now().timestamp(),
         )
-        judged = await self._judge(message, origin, started)
+        judged = await self._judge_if_in_time(message, origin, started)
         metrics.MESSAGE_BYTES.observe(len(message))
         outcome, judged = self._decide(message, message_id, judged)
         return outcome, self._record(envelope, origin, message, message_id, judged, started)
@@ -110,7 +124,7 @@ class MailExaminer:
         """Record a message with what the next hop, or we, answered."""
         if not isinstance(token, MessageRecord):
             raise TypeError(f"not a token of ours: {type(token).__name__}")
-        answer = "; ".join(f"{reply.code} {reply.text.splitlines()[0][:200]}" for reply in replies)
+        answer = "; ".join(f"{reply.code} {reply.first_line[:200]}" for reply in replies)
         first_digit = f"{replies[0].code // 100}xx" if replies else "none"
         metrics.MESSAGES.labels(token.verdict or "unjudged", first_digit).inc()
         log.info(
@@ -124,18 +138,51 @@ class MailExaminer:
             size=token.size,
             reply=[reply.code for reply in replies],
         )
-        self._recorder.record(replace(token, outcome=answer or "no reply"))
+        if token.failure != DEFERRED:  # that one comes again
+            self._recorder.record(replace(token, outcome=answer or "no reply"))
+
+    def may_begin(self) -> bool:
+        """Whether mail that is announced now is taken: it would be judged in time."""
+        if not self._handling.defers or self._admission.may_begin():
+            return True
+        self._defer("mail")
+        return False
+
+    def may_connect(self, connections: int) -> bool:
+        """Whether a client that connects is heard, with so many connected already."""
+        if not self._handling.defers or self._admission.may_connect(connections):
+            return True
+        self._defer("connect")
+        return False
+
+    @property
+    def stuck_for(self) -> float:
+        """Seconds for which no mail could be judged since reading is stuck; 0 if it is not."""
+        return self._readers.stuck_for
 
     async def close(self) -> None:
-        """Let the reading threads finish."""
-        await asyncio.to_thread(self._readers.shutdown)
+        """Let the reading threads finish, but for those that are stuck."""
+        await asyncio.to_thread(self._readers.close)
+
+    async def _judge_if_in_time(
+        self, message: bytes, origin: Origin, started: float
+    ) -> Judgement | str:
+        """As `_judge`, unless so many are in hand that it would be for nothing."""
+        if not self._admission.may_enter():
+            return DEFERRED if self._handling.defers else "overload"
+        self._admission.enter()
+        judged: Judgement | str = ""
+        try:
+            judged = await self._judge(message, origin, started)
+        finally:
+            self._admission.leave(done=isinstance(judged, Judgement))
+        return judged
 
     async def _judge(self, message: bytes, origin: Origin, started: float) -> Judgement | str:
         """A judgement, or in a word why there is none."""
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._handling.deadline):
-                reading = await loop.run_in_executor(self._readers, read, message)
+                reading = await self._readers.read(message)
                 early = self._judge_early(reading, origin, time.perf_counter() - started)
                 if early is not None:
                     return early
@@ -153,6 +200,11 @@ class MailExaminer:
             return "deadline"
         except Overloaded:
             return "overload"
+        except MemoryError:
+            # This mail goes as any that fails; the next one goes to a process that is not as full.
+            log.exception("out of memory, another worker takes over")
+            self._exhausted()
+            return "error"
         except Exception:
             # Our own trouble must never cost the sender a mail: on_failure decides (design 4.5).
             log.exception("judging failed")
@@ -181,8 +233,19 @@ class MailExaminer:
             else:
                 _count(judged)
                 return outcome, judged
+        if judged == DEFERRED:
+            self._defer("data")
+            return Outcome(None, BUSY), judged
         metrics.UNJUDGED.labels(judged).inc()
         return self._let_through(message, message_id, judged), judged
+
+    def _defer(self, at: Literal["connect", "mail", "data"]) -> None:
+        """Count it, and say now and then that it is so."""
+        metrics.DEFERRED.labels(at).inc()
+        now = time.monotonic()
+        if now - self._overload_told >= SECONDS_BETWEEN_WORDS:
+            self._overload_told = now
+            log.warning("more mail than can be judged in time", wait=round(self._admission.wait, 1))
 
     def _act(self, message: bytes, message_id: str, judged: Judgement) -> Outcome:
         handling = self._handling
@@ -230,7 +293,7 @@ class MailExaminer:
             recipients=envelope.recipients,
             size=len(message),
             ms=(time.perf_counter() - started) * MILLISECONDS,
-            digest=hashlib.sha256(message.partition(b"\r\n\r\n")[2]).hexdigest(),
+            digest=hashlib.sha256(_body(message)).hexdigest(),
         )
         if not isinstance(judged, Judgement):
             return replace(record, failure=judged)
@@ -308,6 +371,12 @@ def why_in_a_line(judged: Judgement) -> str:
     comparison = "≥" if judged.verdict is Verdict.SPAM else "<"
     score = f"spam {judged.spam:.4f} {comparison} threshold {judged.threshold:.4f}"
     return "; ".join([score, *noticed])
+
+
+def _body(message: bytes) -> memoryview:
+    """What follows the first empty line; not copied."""
+    end = message.find(b"\r\n\r\n")
+    return memoryview(message)[end + 4 if end >= 0 else len(message) :]
 
 
 def _count(judged: Judgement) -> None:

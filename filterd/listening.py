@@ -1,14 +1,36 @@
-"""The sockets that workers accept from: one each, all on one address."""
+"""The sockets that workers accept from: one each, all on one address, and for whom."""
 
 from __future__ import annotations
 
 import errno
+import ipaddress
 import socket
+from typing import TYPE_CHECKING
 
-from filterd.errors import ListenError
+from filterd.errors import ListenError, SettingsError
 from filterd.settings import split_address
 
+if TYPE_CHECKING:
+    from filterd.settings import Settings
+
 BACKLOG = 1024
+
+
+def require_clients(settings: Settings, sock: socket.socket) -> None:
+    """SettingsError if `sock` can be reached from elsewhere and nobody said who may use it.
+
+    The next hop takes filterd for a neighbour and relays for it, so whoever may send to filterd
+    may send anywhere: that is for a person to decide, not for a default.
+    """
+    host = sock.getsockname()[0]
+    address = ipaddress.ip_address(host)
+    mapped = getattr(address, "ipv4_mapped", None)
+    if (mapped or address).is_loopback or "allowed_clients" in settings.model_fields_set:
+        return
+    raise SettingsError(
+        f"listen = {settings.listen} can be reached from other machines; set `allowed_clients` to "
+        "the networks that may send mail to it, the address of your mail server for example"
+    )
 
 
 def bind(address: str, count: int) -> list[socket.socket]:

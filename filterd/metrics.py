@@ -6,12 +6,22 @@ prometheus_client decides at import where values live.
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge, Histogram
+from filterd.metrics_room import reserve
+
+# Before prometheus_client is imported.
+IS_SEEN = reserve()
+
+from prometheus_client import Counter, Gauge, Histogram  # noqa: E402
 
 MESSAGES = Counter(
     "filterd_messages_total", "Messages answered at end of data.", ["verdict", "reply"]
 )
 UNJUDGED = Counter("filterd_unjudged_total", "Messages that could not be judged.", ["reason"])
+DEFERRED = Counter(
+    "filterd_deferred_total",
+    "Clients told to come again, since their mail would not be judged in time, and when.",
+    ["at"],
+)
 SENTIMENT = Counter("filterd_sentiment_total", "Judged messages by sentiment.", ["sentiment"])
 SPARED = Counter(
     "filterd_model_spared_total", "Messages that were spam by staff's labels alone (cascade)."

@@ -33,7 +33,17 @@ ENVIRONMENT_PREFIX = "FILTERD_"
 CONFIG_VARIABLE = "FILTERD_CONFIG"
 SEARCH_PATH = (Path("filterd.toml"), Path("/etc/filterd/filterd.toml"))
 # Read once by the supervisor; a SIGHUP cannot change them.
-FIXED_SETTINGS = ("listen", "workers", "metrics", "database")
+FIXED_SETTINGS = (
+    "listen",
+    "workers",
+    "metrics",
+    "database",
+    "database_password_file",
+    "user",
+    "group",
+)
+# Not quoted when they are wrong.
+SECRET_SETTINGS = ("database",)
 # Tables of the same file that belong to the other two processes.
 FOREIGN_TABLES = ("bot", "trainer")
 
@@ -82,6 +92,12 @@ class Settings(FileSettings):
     )
 
     listen: str = Field("127.0.0.1:10025", description="Where mail comes in: HOST:PORT.")
+    user: str = Field(
+        "",
+        description="Whom filterd becomes when root starts it, once its ports are bound; best a "
+        "user of its own. Not needed where systemd does that.",
+    )
+    group: str = Field("", description="The group that goes with `user`; that user's own if empty.")
     next_hop: str = Field(
         "maildir:var/mail",
         description="Where mail goes: smtp://HOST:PORT, lmtp://HOST:PORT, lmtp:///SOCKET or "
@@ -97,7 +113,8 @@ class Settings(FileSettings):
     )
     allowed_clients: Networks = Field(
         LOOPBACK,
-        description="Networks that may send mail to us; everyone else is refused at connect.",
+        description="Networks that may send mail to us; everyone else is refused at connect. Must "
+        "be set where `listen` can be reached from other machines.",
     )
     trusted_peers: Networks = Field(
         LOOPBACK,
@@ -113,7 +130,16 @@ class Settings(FileSettings):
         1_048_576, ge=1024, description="Largest header section of a message, bytes."
     )
     max_connections: int = Field(
-        1000, ge=1, description="Open client connections of one worker; more are answered 421."
+        1000,
+        ge=1,
+        description="Open client connections of one worker; then the one that has been silent "
+        "longest makes room, or else the newcomer is answered 421.",
+    )
+    max_connections_per_client: int | None = Field(
+        None,
+        ge=1,
+        description="Of those, how many one client's address may have; more are answered 421. No "
+        "bound of its own when not set.",
     )
     command_timeout: float = Field(
         300.0, gt=0, description="Seconds a client may be silent between commands (RFC 5321: 300)."
@@ -172,6 +198,12 @@ class Settings(FileSettings):
         description="When a message cannot be judged: deliver it unjudged and say so in a header, "
         "or answer 451.",
     )
+    on_overload: Literal["defer", "pass"] = Field(
+        "defer",
+        description="When more mail comes than can be judged within `deadline`: answer 451 4.3.2, "
+        "so that it is sent again, or take it all and let `on_failure` decide. With mode shadow it "
+        "is always taken.",
+    )
     deadline: float = Field(5.0, gt=0, description="Seconds that judging one message may take.")
     cascade: bool = Field(
         default=False,
@@ -189,8 +221,17 @@ class Settings(FileSettings):
 
     database: str = Field(
         "sqlite:///var/filterd.db",
+        repr=False,  # it may hold a password
         description="Where records and labels live: sqlite:///PATH or "
         "postgresql://USER:PASSWORD@HOST/NAME.",
+    )
+    database_password_file: Path | None = Field(
+        None, description="File with the password for `database`, which then needs none."
+    )
+    text_key_file: Path | None = Field(
+        None,
+        description="File with the keys that seal what is kept of mail: text, head, embedding and "
+        "reasons on cards; `filterd db key` makes one. Needs the extra `encryption`.",
     )
     store_text: Literal["all", "labelled", "none"] = Field(
         "all",
@@ -283,7 +324,7 @@ def load_settings(
     path = find_settings_file(config, environment)
     values = _read_toml(path) if path else {}
     own = {key: value for key, value in values.items() if key not in FOREIGN_TABLES}
-    return _checked(Settings, own, path, environment)
+    return _with_password(_checked(Settings, own, path, environment))
 
 
 def load_table(
@@ -302,6 +343,28 @@ def load_table(
     if not isinstance(values, dict):
         raise SettingsError(f"{path}: '{table}' must be a table: write [{table}]")
     return _checked(kind, values, path, environment)
+
+
+def read_secret(path: Path, what: str) -> str:
+    """What a file holds that is meant for nobody's eyes; SettingsError, which does not quote it."""
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not text"
+        raise SettingsError(f"{path}: cannot read the {what}: {reason}") from None
+    if not text:
+        raise SettingsError(f"{path}: holds no {what}")
+    return text
+
+
+def _with_password(settings: Settings) -> Settings:
+    """The settings with the whole URL of the database, from here on in this process alone."""
+    if settings.database_password_file is None:
+        return settings
+    from filterd.store.engine import with_password  # noqa: PLC0415  # few commands need it
+
+    password = read_secret(settings.database_password_file, "password")
+    return settings.model_copy(update={"database": with_password(settings.database, password)})
 
 
 def _is_there(path: Path) -> bool:
@@ -375,4 +438,6 @@ def _first_error(
     message = error["msg"].removeprefix("Value error, ")
     if not key:
         return f"{path}: {message}" if path else message
+    if key in SECRET_SETTINGS:
+        return f"{place}: {message}"
     return f"{place}: {message} (got {error['input']!r})"

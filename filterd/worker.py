@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import resource
 import signal
 import socket
 import ssl
@@ -25,7 +26,7 @@ import structlog
 import uvloop
 from ulid import ULID
 
-from filterd import metrics
+from filterd import metrics, standstill
 from filterd.errors import FilterdError, SettingsError
 from filterd.incidents import Incidents, probe_while_down
 from filterd.judging import Handling, MailExaminer
@@ -33,6 +34,7 @@ from filterd.logs import configure_logs
 from filterd.model.batcher import Batcher
 from filterd.model.champion import ChampionWatch
 from filterd.policy import Policy
+from filterd.privileges import is_root
 from filterd.settings import Settings, next_hop_options
 from filterd.smtp.config import ServerConfig, SessionLimits
 from filterd.smtp.nexthop import open_next_hop
@@ -40,13 +42,17 @@ from filterd.smtp.server import Server
 from filterd.store.database import open_database
 from filterd.store.models import champion
 from filterd.store.recorder import Recorder
+from filterd.store.sealing import open_sealing
 from filterd.teaching import SiteWatch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from filterd.learner.site import SiteLearner
     from filterd.model.encoder import Encoder
     from filterd.smtp.transaction import NextHop
     from filterd.store.database import Database
+    from filterd.store.sealing import Sealing
 
 log = structlog.get_logger()
 
@@ -55,6 +61,8 @@ GAUGE_SECONDS = 5.0
 GOODBYE_SECONDS = 5.0
 GOODBYE_STEP = 0.05
 LONGEST_REPORT = 1000  # characters
+# Beside one descriptor for each client and one for its next hop: database, bundle, logs, metrics.
+SPARE_DESCRIPTORS = 100
 # For so long a new bundle waits for its learner; then it serves, with the learner of the old one.
 LEARNER_SECONDS = 10.0
 
@@ -74,7 +82,11 @@ def open_tls(settings: Settings) -> ssl.SSLContext | None:
 
 
 def open_server(
-    settings: Settings, examiner: MailExaminer, next_hop: NextHop, quarantine: NextHop | None
+    settings: Settings,
+    examiner: MailExaminer,
+    next_hop: NextHop,
+    quarantine: NextHop | None,
+    exhausted: Callable[[], None],
 ) -> Server:
     """The SMTP server as the settings describe it."""
     return Server(
@@ -95,8 +107,12 @@ def open_server(
             allowed_clients=settings.allowed_clients,
             trusted_peers=settings.trusted_peers,
             max_connections=settings.max_connections,
+            max_connections_per_client=settings.max_connections_per_client,
             tls=open_tls(settings),
             proxy_protocol=settings.proxy_protocol,
+            exhausted=exhausted,
+            may_begin=examiner.may_begin,
+            may_connect=examiner.may_connect,
         )
     )
 
@@ -111,6 +127,7 @@ def handling(settings: Settings) -> Handling:
         spam_headers=settings.spam_headers,
         keep_text=settings.store_text != "none",
         cascade=settings.cascade,
+        on_overload=settings.on_overload,
     )
 
 
@@ -145,13 +162,14 @@ class Worker:
             new_id=lambda: str(ULID()),
             now=lambda: datetime.now(UTC),
             learner=site.learner_for,
+            exhausted=partial(self._end, True),
         )
         options = next_hop_options(settings)
         next_hop = open_next_hop(
             settings.next_hop, options, partial(self._incidents.tell, "next_hop")
         )
         quarantine = open_next_hop(settings.quarantine, options) if settings.quarantine else None
-        server = open_server(settings, examiner, next_hop, quarantine)
+        server = open_server(settings, examiner, next_hop, quarantine, partial(self._end, True))
         stop = self._stop = asyncio.get_running_loop().create_future()
         self._listen_to_signals()
         # The supervisor's death closes the channel: better no worker than one nobody can stop.
@@ -164,6 +182,10 @@ class Worker:
             asyncio.create_task(following, name="champion"),
             asyncio.create_task(self._publish_gauges(server), name="gauges"),
             asyncio.create_task(probe_while_down(next_hop, self._incidents), name="probe"),
+            asyncio.create_task(
+                standstill.watch(lambda: examiner.stuck_for, partial(self._end, True)),
+                name="standstill",
+            ),
         ]
         channel.sendall(f"ready {encoder.bundle.version}\n".encode())
         log.info("ready", model=encoder.bundle.version, next_hop=settings.next_hop)
@@ -244,9 +266,12 @@ def main() -> None:
     sock = socket.socket(fileno=arguments.listen_fd)
     channel = socket.socket(fileno=arguments.channel_fd)
     try:
-        settings = _hear_settings(channel)
+        settings, sealing = _hear_settings(channel)
         configure_logs(settings, worker=arguments.number)
-        with closing(open_database(settings.database)) as database:
+        raise_descriptor_limit(settings.max_connections)
+        if not metrics.IS_SEEN:
+            log.warning("no room on the disk for metrics, this worker's are not exposed")
+        with closing(open_database(settings.database, sealing)) as database:
             worker = Worker(settings, database, arguments.number)
             uvloop.run(worker.run(sock, channel))
     except FilterdError as error:
@@ -256,13 +281,35 @@ def main() -> None:
         sys.exit(error.exit_code)
 
 
-def _hear_settings(channel: socket.socket) -> Settings:
-    """The settings as the supervisor has them: one line of JSON."""
+def raise_descriptor_limit(connections: int) -> None:
+    """Ask for the descriptors that so many clients take; says so where there cannot be as many.
+
+    Many systems give a process 1,024 and more only to who asks: too few for the default.
+    """
+    wanted = 2 * connections + SPARE_DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    reachable = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, reachable), hard))
+    if reachable < wanted:
+        log.warning("few descriptors", limit=reachable, max_connections=connections, wanted=wanted)
+
+
+def _hear_settings(channel: socket.socket) -> tuple[Settings, Sealing]:
+    """The settings and keys as the supervisor has them: one line of JSON.
+
+    Raises SettingsError if they say that root is to be dropped and it was not.
+    """
     with channel.makefile("rb") as lines:
         line = lines.readline()
     if not line:
         sys.exit(0)  # the supervisor is gone
-    return Settings(**json.loads(line))
+    told = json.loads(line)
+    settings = Settings(**told["settings"])
+    if settings.user and is_root():
+        raise SettingsError(f"user = {settings.user}: this worker is root all the same")
+    return settings, open_sealing(told["text_keys"])
 
 
 if __name__ == "__main__":

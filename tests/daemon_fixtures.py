@@ -3,6 +3,7 @@
 Use by `pytest_plugins = ("daemon_fixtures",)`.
 """
 
+import os
 import shutil
 from datetime import UTC, datetime
 
@@ -13,6 +14,9 @@ from tiny_bundle import make_tiny_bundle
 from filterd.store.database import open_database
 from filterd.store.models import register_bundle, set_champion
 from filterd.store.schema import upgrade
+
+POWERS = "-dac_override,-dac_read_search"
+POWERLESS = ("setpriv", f"--bounding-set={POWERS}", f"--inh-caps={POWERS}")
 
 
 @pytest.fixture(scope="session")
@@ -49,9 +53,11 @@ def start(site):
     """Start a daemon in the site's folder with these settings; several, if asked again."""
     running = []
 
-    def start(*arguments, env=None, **settings):
+    def start(*arguments, env=None, without_root=False, **settings):
         (site / "filterd.toml").write_text(toml(BASE | settings))
-        running.append(Daemon(site, *arguments, env=env))
+        # Who is root may write to any file; without that power tests need not be somebody else.
+        prefix = POWERLESS if without_root and os.geteuid() == 0 else ()
+        running.append(Daemon(site, *arguments, env=env, prefix=prefix))
         return running[-1]
 
     yield start

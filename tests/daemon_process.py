@@ -50,12 +50,12 @@ def free_port():
 class Daemon:
     """A `filterd serve` whose settings are the `filterd.toml` of its folder."""
 
-    def __init__(self, folder, *arguments, env=None):
+    def __init__(self, folder, *arguments, env=None, prefix=()):
         self.folder = folder
         self.lines = []
         self._said = queue.Queue()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "filterd", "serve", *arguments],
+            [*prefix, sys.executable, "-m", "filterd", "serve", *arguments],
             cwd=folder,
             env=env or environment(),
             stdin=subprocess.DEVNULL,

@@ -22,6 +22,7 @@ from filterd.store import models as store
 from filterd.store.labels import EffectiveLabel, Label, decide, select_labels, still_standing
 from filterd.store.scores import remove_scores
 from filterd.store.tables import Bundles, Labels, Messages, TrainingRuns
+from trainer.stages import TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -132,7 +133,8 @@ def remove_unused(models: Path, database: Database, keep: int, now: datetime) ->
 
     The newest `keep` bundles that ever served stay, and so do the champion and the one before it.
     Of others those go that a run made and published, when it is finished; work folders a day after
-    their run. Raises StoreError; what the disk does not let go is logged and tried another time.
+    their run, and what mails said in them at once. Raises StoreError; what the disk does not let
+    go is logged and tried another time.
     """
     rows = store.champions(database)
     line = store.line(rows)
@@ -157,6 +159,9 @@ def remove_unused(models: Path, database: Database, keep: int, now: datetime) ->
         for run in finished
         if run.finished_at is not None and run.finished_at < now - WORK_IS_KEPT
     ]
+    # Where a run could not do so itself: what mails said is not to be looked at any more.
+    for run in finished:
+        _remove_file(models / WORK / f"run-{run.id}" / TEXTS)
     removed = [str(place.relative_to(models)) for place in places if _remove(place)]
     if len(finished) == len(runs):
         # A run at work may have written scores of a bundle that is not yet published.
@@ -210,6 +215,13 @@ def _back_to_shipped(
             now=lambda: now,
         )
     return store.set_champion(database, bundle.version, BY, why, now=lambda: now)
+
+
+def _remove_file(file: Path) -> None:
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("cannot be removed", file=str(file), error=str(error))
 
 
 def _remove(folder: Path) -> bool:

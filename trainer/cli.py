@@ -12,6 +12,8 @@ import typer
 from filterd.commands.terminal import Config  # noqa: TC001 - typer reads it
 from filterd.errors import FilterdError
 from filterd.model.bundle import SHIPPED
+from filterd.privileges import prepare
+from filterd.settings import load_settings
 from trainer.feedback import SYNTAX, Feedback, parse_feedback
 from trainer.pretrained import DEFAULT_BASE
 from trainer.readings import READINGS
@@ -92,6 +94,7 @@ def serve(config: Config = None) -> None:
     Its settings are the table `[trainer]` of filterd's settings file. SIGTERM ends; a run that is
     at work then goes on with the next start.
     """
+    prepare(load_settings(config))
     from trainer.nights import run_serve  # noqa: PLC0415 - the database and APScheduler
 
     run_serve(config)
@@ -113,6 +116,7 @@ def run(
     The exit code is 0 if the bundle was promoted or refused, or there was too little to learn
     from; 70 if the run failed; 75 if another trainer is at work, or this one was stopped.
     """
+    prepare(load_settings(config))
     from trainer.nights import run_once  # noqa: PLC0415 - as above
 
     raise typer.Exit(run_once(config, batch, force=force, as_json=as_json))

@@ -61,6 +61,7 @@ from trainer.stages import (
     PUBLISH,
     SCORES,
     SHADOW,
+    TEXTS,
     TRAINING,
 )
 from trainer.telling import Lines
@@ -125,7 +126,7 @@ class Night:
 
     def go(self) -> str:
         """All stages that are left; the state in which the run ended."""
-        self._work.mkdir(parents=True, exist_ok=True)
+        self._work.mkdir(mode=0o700, parents=True, exist_ok=True)
         champion = self._champion()
         data = self._stage(DATA, lambda: self._gather(champion))
         reason = too_little(data)
@@ -195,16 +196,16 @@ class Night:
         rule = DataRule(
             trust, own.replay, own.labeller_cap, own.sender_cap, threshold, seed=self._run.id
         )
-        file = self._work / "data.json"
+        file = self._work / TEXTS
         # Labels given since do not belong to a run that goes on.
         if file.exists():
-            data = load_data(file)
+            data = load_data(file, self._database.sealing)
         else:
             now = _now()
             data = gather(
                 self._database, rule, now, lambda mail: opinion_on(mail, learner, now, threshold)
             )
-            save_data(file, data)
+            save_data(file, data, self._database.sealing)
         counts: Counter[tuple[str, str, str]] = Counter(
             (each.corpus, label, each.split)
             for each in data.examples
@@ -327,7 +328,7 @@ class Night:
             _now(),
             figures=self._figures(end),
         )
-        tell(content, end.data, self._settings.models, self._own.mlflow_url)
+        self._tell(content, end)
         return "promoted"
 
     def _finish(self, state: str, reason: str, end: Ending) -> str:
@@ -342,8 +343,13 @@ class Night:
             candidate=None if end.candidate is None else end.candidate.version,
         )
         content = self._content(state, reason, end)
-        tell(content, end.data, self._settings.models, self._own.mlflow_url)
+        self._tell(content, end)
         return state
+
+    def _tell(self, content: NightContent, end: Ending) -> None:
+        """The run has ended: what is told of it stays, what the mails said does not."""
+        tell(content, end.data, self._settings.models, self._own.mlflow_url)
+        (self._work / TEXTS).unlink(missing_ok=True)
 
     def _content(self, state: str, reason: str, end: Ending) -> NightContent:
         return content_of(

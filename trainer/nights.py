@@ -23,6 +23,7 @@ from filterd.commands.parts import open_store
 from filterd.commands.terminal import out, print_json, say, who
 from filterd.errors import FilterdError, ImpossibleError
 from filterd.logs import configure_logs
+from filterd.privileges import drop, warn_of_root
 from filterd.settings import load_settings, load_table
 from filterd.store.leases import current_lease
 from filterd.store.pauses import pauses
@@ -76,7 +77,9 @@ def run_serve(config: Path | None) -> None:
     settings = load_settings(config)
     own = load_table(TrainerSettings, TABLE, config)
     configure_logs(settings, process="trainer")
+    drop(settings, config, [(settings.models, "models")])
     with open_store(settings) as database:
+        warn_of_root()
         care = partial(look_after, database, settings.models, own)
         asyncio.run(serve(database, Ways(own, config), care=care))
 
@@ -112,9 +115,11 @@ def run_once(
     own = load_table(TrainerSettings, TABLE, config)
     quiet = {"info": "warning"}.get(settings.log_level, settings.log_level)
     configure_logs(settings.model_copy(update={"log_level": quiet}), process="trainer")
+    by = who("")
+    drop(settings, config, [(settings.models, "models")])
     ways = Ways(own, config, batch, command, environment={"FILTERD_LOG_LEVEL": quiet})
     with open_store(settings) as database, Display(Console(stderr=True)) as display:
-        run = asyncio.run(once(database, ways, display, by=who(""), force=force))
+        run = asyncio.run(once(database, ways, display, by=by, force=force))
     if as_json:
         print_json(_as_json(run))
     else:

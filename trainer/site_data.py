@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from filterd.model.manifest import SPAM_TASK
 from filterd.pipeline import RENDERED_CHARACTERS
 from filterd.store.messages import unlabelled
+from filterd.store.sealing import Sealing
 from filterd.store.training import labelled_records
 from trainer.campaigns import campaigns, near_any
 from trainer.corpora import SPAM
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from filterd.store.training import LabelledRecord
     from trainer.dataset import Split
 
+OPEN = Sealing()
 # Names that examples go by, in place of a corpus'.
 LABELLED, REPLAYED, LETTERS = "labelled", "replayed", "own_letters"
 # Of the campaigns one in five is for the gate, and the newest fifth of the labels, of a week.
@@ -190,17 +192,18 @@ def some_recent(data: SiteData, most: int) -> tuple[list[Example], int]:
     return recent, sum(each.group in is_spam for each in recent)
 
 
-def save_data(file: Path, data: SiteData) -> None:
-    """All of it, with texts, to go on from: whole or not there."""
+def save_data(file: Path, data: SiteData, sealing: Sealing = OPEN) -> None:
+    """All of it, with texts, to go on from: whole or not there; sealed as the database is."""
     temporary = file.with_suffix(".writing")
     text = json.dumps(asdict(data), default=datetime.isoformat)
-    temporary.write_text(text, encoding="utf-8", errors="surrogatepass")
+    temporary.touch(mode=0o600)
+    temporary.write_bytes(sealing.seal(text.encode(errors="surrogatepass")))
     temporary.rename(file)
 
 
-def load_data(file: Path) -> SiteData:
-    """What `save_data` wrote."""
-    known = json.loads(file.read_text(encoding="utf-8", errors="surrogatepass"))
+def load_data(file: Path, sealing: Sealing = OPEN) -> SiteData:
+    """What `save_data` wrote. Raises SealedError."""
+    known = json.loads(sealing.open(file.read_bytes()).decode(errors="surrogatepass"))
     mails = {
         name: [_to_mail(row) for row in known[name]] for name in ("mails", "corrected", "newest")
     }

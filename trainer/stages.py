@@ -12,6 +12,9 @@ SHADOW = "shadow"
 PROMOTE = "promote"
 STAGES = (DATA, TRAINING, EXPORT, GATE, SCORES, PUBLISH, SHADOW, PROMOTE)
 
+# In a run's work folder: its mails with their texts, for as long as the run is not over.
+TEXTS = "data.json"
+
 LEASE = "trainer"
 # Exit codes of the child process, beside 0.
 EXIT_FAILED = 70  # EX_SOFTWARE: failed, and said why

@@ -154,7 +154,11 @@ class Supervisor:
         command = [*ways.command, str(run.id), "--token", str(held.token)]
         command += [] if batch is None else ["--batch", str(batch)]
         command += [] if ways.config is None else ["--config", str(ways.config)]
-        environment = {**os.environ, **bounds_of_threads(ways.own.cores), **ways.environment}
+        environment = {
+            **_without_tokens(os.environ),
+            **bounds_of_threads(ways.own.cores),
+            **ways.environment,
+        }
         child = await Child.start(command, environment, ways.own.nice, hear)
         ending = asyncio.create_task(child.wait())
         watches: dict[asyncio.Task[Any], Cut] = {
@@ -204,6 +208,11 @@ class Supervisor:
         if ended.code < 0:
             return f"its process was ended by {signal.Signals(-ended.code).name}{remark}"
         return f"its process ended with exit code {ended.code}{remark}"
+
+
+def _without_tokens(variables: Mapping[str, str]) -> dict[str, str]:
+    """A night needs the settings and nothing of Slack's, where one environment is for all."""
+    return {name: value for name, value in variables.items() if not name.startswith("SLACK_")}
 
 
 async def _out_of_time(until: float, in_shadow: asyncio.Event) -> None:

@@ -23,11 +23,13 @@ SECONDS_TO_RECORD = 3.0
 
 @contextmanager
 def open_store(settings: Settings) -> Iterator[Database]:
-    """The database, its schema up to date, closed at the end. Raises StoreError."""
+    """The database, its schema up to date, closed at the end. StoreError, SettingsError."""
     from filterd.store.database import open_database
     from filterd.store.schema import upgrade
+    from filterd.store.sealing import open_sealing, read_keys
 
-    database = open_database(settings.database)
+    sealing = open_sealing(read_keys(settings.text_key_file))
+    database = open_database(settings.database, sealing)
     try:
         upgrade(database)
         yield database

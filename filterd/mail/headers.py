@@ -66,8 +66,11 @@ def text_of(value: bytes) -> str:
     """A field's value as one line of text: unfolded, encoded words decoded (RFC 2047), bounded."""
     value = value[:MAX_VALUE]
     text = value.decode("ascii") if value.isascii() else decode(value)
-    if "=?" in text:
-        text = decode_words(text)
+    return one_line(decode_words(text) if "=?" in text else text)
+
+
+def one_line(text: str) -> str:
+    """Text without line breaks, controls and half characters, with one blank between words."""
     text = " ".join(text.split())
     return text if text.isprintable() else " ".join(_UNSEEN.sub(" ", text).split())
 

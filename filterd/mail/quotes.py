@@ -48,11 +48,15 @@ def unmarked(text: str) -> str:
 
 def _without_marked(text: str) -> str:
     kept: list[str] = []
+    # Whether the end of what is kept was not looked at yet: without this, empty lines between
+    # quoted ones would be gone over again at each of them.
+    is_new = True
     for line in text.split("\n"):
-        if _QUOTED.match(line):
-            _drop_introduction(kept)
-        else:
+        if not _QUOTED.match(line):
             kept.append(line)
+            is_new = is_new or bool(line)
+        elif is_new:
+            is_new = _drop_introduction(kept)
     return "\n".join(kept)
 
 
@@ -62,18 +66,20 @@ def _without_introduction(text: str) -> str:
     return "\n".join(lines)
 
 
-def _drop_introduction(lines: list[str]) -> None:
-    """Take off the end who wrote what follows: one line, or two if it was broken."""
+def _drop_introduction(lines: list[str]) -> bool:
+    """Take off the end who wrote what follows, if it says so: one line, or two if it was broken."""
     end = len(lines)
     while end and not lines[end - 1]:
         end -= 1
     if not end or not lines[end - 1].endswith((":", "：")):
-        return
+        return False
     last = lines[end - 1][-_MAX_LINE:]
-    if _WROTE.search(last):
+    found = bool(_WROTE.search(last))
+    if found:
         # "On Tuesday, 3 March 2020 at 10:12, Some Body" may stand on the line before.
         before = lines[end - 2][:_MAX_LINE] if end > 1 else ""
         broken = before.lower().startswith(("on ", "am ", "le ", "el ")) and any(
             c.isdigit() for c in before
         )
         del lines[end - (2 if broken else 1) :]
+    return found

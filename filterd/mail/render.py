@@ -11,6 +11,7 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 from filterd.mail.footers import without_footers
+from filterd.mail.headers import one_line
 from filterd.mail.hosts import FREE_MAIL, URL, host_of, hosts_in, short_host
 from filterd.mail.message import Link, Message, registrable
 from filterd.mail.parse import MAX_TEXT, domain_of, split_address
@@ -93,7 +94,7 @@ def render_text(subject: str, sender: str, body: str, *, max_characters: int) ->
 
 def message_from_fields(subject: str, sender: str, body: str) -> Message:
     """A `Message` from plain fields; `sender` as in a From field, "" if unknown."""
-    name, address = split_address(sender)
+    name, address = split_address(one_line(sender))
     text = normalise(body[: 2 * MAX_TEXT]).text[:MAX_TEXT]
     return Message(
         subject=normalise(subject[:998]).text.replace("\n", " "),

@@ -47,7 +47,7 @@ def stamp(raw: bytes, headers: Sequence[tuple[str, str]], *, subject_tag: str = 
     becomes a body: an empty line goes before it. Our lines end as the message's own do. Any bytes
     will do for `raw`; linear. Raises ValueError if a name or value could break out of its line.
     """
-    envelope, block, body, ending = _split(raw)
+    envelope, block, rest, ending = _split(raw)
     lines = b"".join(_field(name, value, ending) for name, value in headers)
     block = _OUR_FIELDS.sub(_line_end_to_keep, block)
     is_text = bool(block) and not _is_header(block)
@@ -60,11 +60,14 @@ def stamp(raw: bytes, headers: Sequence[tuple[str, str]], *, subject_tag: str = 
             lines += b"Subject: " + tag + ending
     if lines and is_text:
         lines += ending
-    return envelope + lines + block + body
+    return b"".join((envelope, lines, block, rest))
 
 
-def _split(raw: bytes) -> tuple[bytes, bytes, bytes, bytes]:
-    """Envelope lines, the header block, all from its empty line on; and how lines end."""
+def _split(raw: bytes) -> tuple[bytes, bytes, memoryview, bytes]:
+    """Envelope lines, the header block, all from its empty line on; and how lines end.
+
+    What follows the block is not copied: it may be nearly all of a large mail.
+    """
     found = _ENVELOPE.match(raw)
     start = found.end() if found else 0
     if found := _EMPTY_FIRST.match(raw, start):
@@ -76,7 +79,8 @@ def _split(raw: bytes) -> tuple[bytes, bytes, bytes, bytes]:
         if b"\n" not in raw and (cut := raw.find(b"\r\r", start)) >= 0:
             end = after = cut + 1
     only_newlines = raw.find(b"\r\n", 0, after) < 0 <= raw.find(b"\n", 0, after)
-    return raw[:start], raw[start:end], raw[end:], b"\n" if only_newlines else b"\r\n"
+    ending = b"\n" if only_newlines else b"\r\n"
+    return raw[:start], raw[start:end], memoryview(raw)[end:], ending
 
 
 def _line_end_to_keep(found: re.Match[bytes]) -> bytes:

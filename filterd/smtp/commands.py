@@ -79,7 +79,12 @@ def _parse_path(argument: str, keyword: str, bad: Reply) -> tuple[str, tuple[Par
         raise CommandError(Reply(501, f"5.5.4 Syntax: {verb} {keyword}<address>"))
     path = argument[len(keyword) :].strip(" ")
     match = (_PATH if path.startswith("<") else _BARE_PATH).fullmatch(path)
-    if match is None or len(match[1].encode("utf-8", "surrogateescape")) > MAX_ADDRESS:
+    # A second source route behind the first is not ours to follow, nor the next hop's.
+    if (
+        match is None
+        or match[1].startswith("@")
+        or len(match[1].encode("utf-8", "surrogateescape")) > MAX_ADDRESS
+    ):
         raise CommandError(bad)
     return match[1], parse_parameters(match[2] or "")
 

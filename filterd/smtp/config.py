@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable
 
     from filterd.smtp.examiner import Examiner
     from filterd.smtp.transaction import NextHop
@@ -41,8 +42,17 @@ class ServerConfig:
     allowed_clients: Networks
     trusted_peers: Networks
     max_connections: int
+    # Of one address; no bound of its own if None.
+    max_connections_per_client: int | None = None
+    # Seconds a client may be silent before it must make room for a newcomer, if there is none.
+    silence: float = 5.0
     tls: ssl.SSLContext | None = None
     proxy_protocol: bool = False
+    exhausted: Callable[[], None] = lambda: None  # told when memory ran out in a session
+    # Whether there is time for a message that is announced now; if not, MAIL is answered 451.
+    may_begin: Callable[[], bool] = lambda: True
+    # The same of a client that connects, given the number of those who are connected: else 421.
+    may_connect: Callable[[int], bool] = lambda _: True
 
 
 def is_within(address: str, networks: Networks) -> bool:

@@ -6,6 +6,7 @@ laxer server (SMTP smuggling) is content here, and is stuffed again before it is
 
 from __future__ import annotations
 
+import re
 from asyncio import LimitOverrunError
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from filterd.smtp.config import SessionLimits
 
 END: Final = b"\r\n.\r\n"
+# A line that is one dot for a server that drops NULs, and is not stuffed for one that does not.
+_HIDDEN_END: Final = re.compile(rb"(?:\A|\n)\x00+\.\x00*\r")
 
 
 def input_waits(reader: StreamReader) -> bool:
@@ -98,6 +101,8 @@ def prepare(message: bytes, limits: SessionLimits) -> bytes | Reply:
         message = normalise(message)
         if len(message) > limits.max_message_size:
             return TOO_LARGE
+    if b"\x00" in message and _HIDDEN_END.search(message):
+        return Reply(554, "5.6.0 A line of NULs and a dot, which would end the message elsewhere")
     if len(message) > limits.max_line_length and _has_longer_line(message, limits.max_line_length):
         return Reply(554, "5.6.0 A line of the message is too long")
     most = limits.max_header_size

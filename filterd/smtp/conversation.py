@@ -25,6 +25,7 @@ import structlog
 
 from filterd.errors import NextHopError
 from filterd.smtp.commands import (
+    CommandError,
     Parameter,
     check_parameters,
     parse_mail,
@@ -35,6 +36,7 @@ from filterd.smtp.config import is_within
 from filterd.smtp.delivery import KEYWORDS, Delivery, hand_over, pass_on
 from filterd.smtp.examiner import Envelope, Outcome
 from filterd.smtp.replies import (
+    BUSY,
     CLOSING,
     INTERNAL,
     NEXT_HOP_DOWN,
@@ -57,10 +59,13 @@ OK: Final = Reply(250, "2.0.0 OK")
 OUT_OF_ORDER: Final = Reply(503, "5.5.1 Bad sequence of commands")
 NO_RECIPIENTS: Final = Reply(554, "5.5.1 No valid recipients")
 TOO_MANY_RECIPIENTS: Final = Reply(452, "4.5.3 Too many recipients")
+TOO_MANY_XFORWARDS: Final = Reply(503, "5.5.1 Too many XFORWARD commands")
 NOT_ASCII: Final = Reply(553, "5.6.7 Address is not ASCII and SMTPUTF8 was not asked for")
 
 # What we can carry if the next hop can.
 MIRRORED: Final = ("8BITMIME", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES")
+# Postfix needs two or three before a mail; each is kept until then.
+MOST_XFORWARDS: Final = 10
 UNKNOWN: Final = Capabilities(size=None, names=frozenset())
 _HELO_NAME: Final = re.compile(r"[^\x00-\x20\x7f-\x9f]{1,255}")
 
@@ -89,6 +94,7 @@ class Conversation:
         self._smtputf8 = False
         self._mail_parameters: tuple[Parameter, ...] = ()
         self._recipients: list[str] = []
+        self._overshoot = 0  # recipients beyond the limit
         self._rcpt_parameters: list[tuple[Parameter, ...]] = []
         self._xforward: dict[str, str] = {}
         self._xforward_arguments: list[str] = []
@@ -104,7 +110,8 @@ class Conversation:
         most = self._config.limits.max_message_size
         return min(most, self._hop.size or most)
 
-    # Verbs. Each takes the text behind the verb and returns the reply to give.
+    # Verbs. Each takes the text behind the verb and returns the reply to give. What is plainly the
+    # client's fault is raised as CommandError: it costs more patience.
 
     async def helo(self, name: str) -> Reply:
         """HELO: no extensions."""
@@ -120,7 +127,7 @@ class Conversation:
 
     async def _greet(self, mode: Literal["HELO", "EHLO", "LHLO"], name: str) -> Reply:
         if not _HELO_NAME.fullmatch(name):
-            return Reply(501, f"5.5.4 Syntax: {mode} hostname")
+            raise CommandError(Reply(501, f"5.5.4 Syntax: {mode} hostname"))
         await self._end_transaction()
         self._mode, self._helo = mode, name
         if mode == "HELO":
@@ -145,11 +152,13 @@ class Conversation:
     async def xforward(self, arguments: str) -> Reply:
         """XFORWARD, from trusted peers, mirrored on the connection of the MAIL that follows."""
         if not self._is_trusted:
-            return Reply(550, "5.7.0 XFORWARD is for trusted peers only")
+            raise CommandError(Reply(550, "5.7.0 XFORWARD is for trusted peers only"))
         if self._mode in ("", "HELO") or self.in_transaction:
             return OUT_OF_ORDER
         if not self._hop.xforward:
-            return Reply(502, "5.5.1 Command not implemented")
+            raise CommandError(Reply(502, "5.5.1 Command not implemented"))
+        if len(self._xforward_arguments) >= MOST_XFORWARDS:
+            raise CommandError(TOO_MANY_XFORWARDS)
         attributes = parse_xforward(arguments, self._hop.xforward)
         reply = await self._mirror(lambda transaction: transaction.xforward(arguments))
         if reply.is_success:
@@ -168,7 +177,9 @@ class Conversation:
         )  # fmt: skip
         smtputf8 = any(parameter.keyword == "SMTPUTF8" for parameter in parameters)
         if not _is_sayable(sender, parameters, smtputf8=smtputf8):
-            return NOT_ASCII
+            raise CommandError(NOT_ASCII)
+        if not self._config.may_begin():
+            return BUSY
         self._lost = False
         allowed = pass_on(parameters, self._hop)
         reply = await self._mirror(lambda transaction: transaction.mail(sender, allowed))
@@ -185,11 +196,11 @@ class Conversation:
         recipient, parameters = parse_rcpt(argument)
         check_parameters(parameters, self._accepted("NOTIFY", "ORCPT"), max_size=self._max_size)
         if not _is_sayable(recipient, parameters, smtputf8=self._smtputf8):
-            return NOT_ASCII
+            raise CommandError(NOT_ASCII)
         if self._lost:
             return NEXT_HOP_DOWN
         if len(self._recipients) >= self._most_recipients():
-            return TOO_MANY_RECIPIENTS
+            return self._refuse_recipient()
         allowed = pass_on(parameters, self._hop)
         reply = await self._mirror(lambda transaction: transaction.rcpt(recipient, allowed))
         if reply.is_success:
@@ -197,10 +208,17 @@ class Conversation:
             self._rcpt_parameters.append(parameters)
         return reply
 
+    def _refuse_recipient(self) -> Reply:
+        """One too many. That is no error until there are as many again as were allowed."""
+        self._overshoot += 1
+        if self._overshoot > self._config.limits.max_recipients:
+            raise CommandError(TOO_MANY_RECIPIENTS)
+        return TOO_MANY_RECIPIENTS
+
     async def data(self, argument: str) -> Reply:
         """DATA: after a 354 the caller reads the content and calls `deliver` or `refuse`."""
         if argument:
-            return Reply(501, "5.5.4 Syntax: DATA")
+            raise CommandError(Reply(501, "5.5.4 Syntax: DATA"))
         if not self.in_transaction:
             return OUT_OF_ORDER
         if self._lost:
@@ -212,7 +230,7 @@ class Conversation:
     async def rset(self, argument: str) -> Reply:
         """RSET: mirrored if there is a transaction to reset."""
         if argument:
-            return Reply(501, "5.5.4 Syntax: RSET")
+            raise CommandError(Reply(501, "5.5.4 Syntax: RSET"))
         reply = OK
         if self.in_transaction and not self._lost:
             reply = await self._mirror(lambda transaction: transaction.reset())

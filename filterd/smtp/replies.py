@@ -43,6 +43,11 @@ class Reply:
         """5xx: never."""
         return 500 <= self.code < 600
 
+    @property
+    def first_line(self) -> str:
+        """The text of the first line; may be empty."""
+        return self.text.partition("\n")[0]
+
     def encode(self) -> bytes:
         """The reply as it goes over the wire, CRLF at the end of each line, no control characters.
 
@@ -96,9 +101,13 @@ NEXT_HOP_UNKNOWN: Final = Reply(CLOSING, NEXT_HOP_DOWN.text)
 # The one case where a message may arrive twice: it was handed on whole and the answer is unknown
 # (RFC 1047). Answering anything but 4xx would lose mail instead.
 NEXT_HOP_LOST: Final = Reply(451, "4.4.2 The mail server behind this filter did not answer")
+BUSY: Final = Reply(451, "4.3.2 More mail than can be judged now, try again later")
 INTERNAL: Final = Reply(451, "4.3.0 Internal error, try again later")
+OVERLOADED: Final = Reply(CLOSING, BUSY.text)
 SHUTTING_DOWN: Final = Reply(421, "4.3.2 Service shutting down")
 TOO_LARGE: Final = Reply(552, "5.3.4 Message is larger than this server accepts")
 TIMED_OUT: Final = Reply(421, "4.4.2 Timeout, closing connection")
 TOO_MANY_CONNECTIONS: Final = Reply(421, "4.7.0 Too many connections, try again later")
+TOO_MANY_OF_CLIENT: Final = Reply(421, "4.7.0 Too many connections from you, try again later")
+MAKE_ROOM: Final = Reply(421, "4.4.2 Silent while others wait, closing connection")
 NOT_ALLOWED: Final = Reply(554, "5.7.1 Access denied")

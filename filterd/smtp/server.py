@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
 
-from filterd.smtp.replies import SHUTTING_DOWN, TOO_MANY_CONNECTIONS, Reply
+from filterd.smtp.replies import OVERLOADED, SHUTTING_DOWN, TOO_MANY_CONNECTIONS, Reply
 from filterd.smtp.session import Session
 
 if TYPE_CHECKING:
@@ -30,6 +31,10 @@ class Server:
         self._config = config
         self._listener: asyncio.Server | None = None
         self._sessions: set[Session] = set()
+        self._addresses: dict[Session, str] = {}
+        self._by_client: Counter[str] = Counter()
+        # Since when each session waits for its client to speak; who waits longest comes first.
+        self._waiting: dict[Session, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._became_idle = asyncio.Event()
         # aiosmtpd logs addresses and commands at INFO; what matters of that is logged here.
@@ -82,7 +87,34 @@ class Server:
     def forget(self, session: Session) -> None:
         """A session is over."""
         self._sessions.discard(session)
+        self._let_client_go(session)
+        self._waiting.pop(session, None)
         self._signal_idle()
+
+    def is_within_share(self, session: Session, address: str) -> bool:
+        """Count a session as its client's; False if that has as many as it may."""
+        most = self._config.max_connections_per_client
+        if most is not None and self._by_client[address] >= most:
+            return False
+        self._addresses[session] = address
+        self._by_client[address] += 1
+        return True
+
+    def _let_client_go(self, session: Session) -> None:
+        address = self._addresses.pop(session, None)
+        if address is None:
+            return
+        self._by_client[address] -= 1
+        if not self._by_client[address]:
+            del self._by_client[address]
+
+    def waits(self, session: Session) -> None:
+        """A session waits for its client's next command."""
+        self._waiting[session] = asyncio.get_running_loop().time()
+
+    def works(self, session: Session) -> None:
+        """Its client spoke."""
+        self._waiting.pop(session, None)
 
     def keep(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `work` to its end even if the session that asked for it does not last."""
@@ -102,10 +134,26 @@ class Server:
     def _admit(self) -> asyncio.BaseProtocol:
         if self.draining:
             return _Refusal(SHUTTING_DOWN)
+        if not self._config.may_connect(len(self._sessions)):
+            return _Refusal(OVERLOADED)
         # Sessions count themselves again when connected; this is the cheap way out under a flood.
-        if len(self._sessions) >= self._config.max_connections:
+        if len(self._sessions) >= self._config.max_connections and not self._make_room():
             return _Refusal(TOO_MANY_CONNECTIONS)
         return cast("asyncio.BaseProtocol", Session(self._config, self))
+
+    def _make_room(self) -> bool:
+        """Send the longest silent client away; False if even that one spoke just now.
+
+        A thousand connections that say nothing would otherwise lock everyone else out until
+        `command_timeout`. What is sent away has no message underway, so its sender still has it.
+        """
+        session, since = next(iter(self._waiting.items()), (None, 0.0))
+        silent = asyncio.get_running_loop().time() - since
+        if session is None or silent < self._config.silence:
+            return False
+        session.make_room()
+        self.forget(session)
+        return True
 
 
 class _Refusal(asyncio.Protocol):

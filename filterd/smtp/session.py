@@ -22,12 +22,14 @@ from filterd.smtp.conversation import Conversation
 from filterd.smtp.examiner import Envelope, Examiner, Outcome
 from filterd.smtp.replies import (
     INTERNAL,
+    MAKE_ROOM,
     NOT_ALLOWED,
     SHUTTING_DOWN,
     START_INPUT,
     TIMED_OUT,
     TOO_LARGE,
     TOO_MANY_CONNECTIONS,
+    TOO_MANY_OF_CLIENT,
     Reply,
 )
 
@@ -98,8 +100,10 @@ class Session(SMTP):  # type: ignore[misc]  # aiosmtpd is untyped for mypy
         if self._conversation is not None and self._conversation.handing_over:
             self._half_closed = True
             return self.session.ssl is None  # TLS cannot be half closed
-        is_open: bool | None = super().eof_received()
-        return is_open
+        super().eof_received()
+        # Have the transport closed here: if `_handle_client` is cancelled before its first step,
+        # as with who connects and leaves at once, nobody else would do it.
+        return False
 
     # Called by the server
 
@@ -107,8 +111,12 @@ class Session(SMTP):  # type: ignore[misc]  # aiosmtpd is untyped for mypy
         """Say 421 and close if nothing is underway; if something is, the loop sees to it."""
         in_transaction = self._conversation is not None and self._conversation.in_transaction
         if self._reading and not in_transaction and self.transport is not None:
-            self._writer.write(SHUTTING_DOWN.encode())
-            self.transport.close()
+            self._hang_up(SHUTTING_DOWN)
+
+    def make_room(self) -> None:
+        """Say 421 and close; only while the client is waited for."""
+        log.info("idle_client_sent_away", connections=self._server.connections)
+        self._hang_up(MAKE_ROOM)
 
     def kill(self) -> None:
         """Drop the connection."""
@@ -129,6 +137,10 @@ class Session(SMTP):  # type: ignore[misc]  # aiosmtpd is untyped for mypy
         except TLSSetupException as error:
             log.info("tls_handshake_failed")
             self.connection_lost(error)  # the TLS layer tells nobody of a handshake that failed
+        except MemoryError:
+            log.exception("out of memory, another worker takes over")
+            self._config.exhausted()
+            await self._farewell(INTERNAL)
         except Exception:  # a bug: the client is told to come again, and nothing more
             log.exception("session_failed")
             await self._farewell(INTERNAL)
@@ -146,6 +158,9 @@ class Session(SMTP):  # type: ignore[misc]  # aiosmtpd is untyped for mypy
         if not is_within(address, self._config.allowed_clients):
             log.info("client_refused", client=address)
             await self._answer((NOT_ALLOWED,))
+            return
+        if not self._server.is_within_share(self, address):
+            await self._answer((TOO_MANY_OF_CLIENT,))
             return
         conversation = Conversation(self._config, address, self._server.keep)
         conversation.offers_starttls = self._config.tls is not None
@@ -180,17 +195,20 @@ class Session(SMTP):  # type: ignore[misc]  # aiosmtpd is untyped for mypy
     async def _read_command(self) -> bytes:
         """The next line; IncompleteReadError when the client left."""
         self._reading = True
+        self._server.waits(self)
         try:
             async with asyncio.timeout(self._config.limits.command_timeout):
                 line: bytes = await self._reader.readuntil(b"\n")
         finally:
             self._reading = False
+            self._server.works(self)
         return line
 
     async def _obey(self, conversation: Conversation, line: bytes) -> None:
         text = line[:-1].removesuffix(b"\r").decode("utf-8", "surrogateescape")
         verb, _, argument = text.partition(" ")
-        verb = verb.upper()
+        if verb.isascii():  # or else "ı" and "ſ" would become I and S
+            verb = verb.upper()
         try:
             self._check_line(verb, text, line)
             reply = await self._execute(conversation, verb, argument.strip(" "))
@@ -257,7 +275,11 @@ class Session(SMTP):  # type: ignore[misc]  # aiosmtpd is untyped for mypy
         if not conversation.offers_starttls:
             raise CommandError(verbs.NOT_IMPLEMENTED)
         await conversation.restart()
-        await super().smtp_STARTTLS(None)
+        try:
+            async with asyncio.timeout(self._config.limits.command_timeout):
+                await super().smtp_STARTTLS(None)
+        except TimeoutError:
+            raise TLSSetupException from None
         conversation.offers_starttls = False
         return None
 
@@ -279,6 +301,12 @@ class Session(SMTP):  # type: ignore[misc]  # aiosmtpd is untyped for mypy
         except TimeoutError:
             self._stuck = True
             raise
+
+    def _hang_up(self, reply: Reply) -> None:
+        """A last word between commands, without waiting for anybody."""
+        if self.transport is not None:
+            self._writer.write(reply.encode())
+            self.transport.close()
 
     async def _farewell(self, reply: Reply) -> None:
         """A last word, for who still listens."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from filterd.smtp.commands import BAD_RECIPIENT, BAD_SENDER, CommandError
 from filterd.smtp.conversation import NO_RECIPIENTS, OK, OUT_OF_ORDER, Conversation
-from filterd.smtp.replies import Reply
+from filterd.smtp.replies import BUSY, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -67,4 +67,4 @@ def check_line(verb: str, text: str, length: int) -> None:
 
 def cost(verb: str, reply: Reply | None) -> int:
     """What an obeyed command costs of the session's patience."""
-    return int(verb in _IDLE or reply in (OUT_OF_ORDER, NO_RECIPIENTS))
+    return int(verb in _IDLE or reply in (OUT_OF_ORDER, NO_RECIPIENTS, BUSY))

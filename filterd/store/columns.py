@@ -18,6 +18,8 @@ LARGEST_HALF: Final = float(np.finfo(HALF).max)
 REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 SURROGATES: Final = range(0xD800, 0xE000)
 UNSTORABLE: Final = dict.fromkeys((0, *SURROGATES), REPLACEMENT)
+# What sealed values begin with (`filterd.store.sealing`); no rendered text and no vector does.
+SEAL_MARK: Final = b"\x01sealed\x02"
 
 
 def storable(text: str) -> str:
@@ -25,6 +27,21 @@ def storable(text: str) -> str:
     if text.isascii():
         return text.replace("\0", REPLACEMENT)
     return text.translate(UNSTORABLE)
+
+
+def is_sealed(value: bytes) -> bool:
+    """Whether a value was sealed before it was stored."""
+    return value.startswith(SEAL_MARK)
+
+
+def bytes_of_vector(value: npt.NDArray[np.float32]) -> bytes:
+    """A vector [n] as n little-endian float16; what float16 does not hold goes to its ends."""
+    return np.clip(value, -LARGEST_HALF, LARGEST_HALF).astype(HALF).tobytes()
+
+
+def vector_of_bytes(value: bytes) -> npt.NDArray[np.float32]:
+    """The float32 [n] of these bytes."""
+    return np.frombuffer(value, HALF).astype(np.float32)
 
 
 class SafeText(TypeDecorator[str]):
@@ -60,26 +77,27 @@ class UtcTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-class HalfVector(TypeDecorator["npt.NDArray[np.float32]"]):
-    """A vector [n], stored as n little-endian float16: half the room, angles kept to 1e-3."""
+class HalfVector(TypeDecorator["npt.NDArray[np.float32] | bytes"]):
+    """A vector [n], stored as n little-endian float16: half the room, angles kept to 1e-3.
+
+    A sealed one goes in and comes out as the bytes that it is.
+    """
 
     impl = LargeBinary
     cache_ok = True
 
     def process_bind_param(
         self,
-        value: npt.NDArray[np.float32] | None,
+        value: npt.NDArray[np.float32] | bytes | None,
         dialect: Dialect,  # noqa: ARG002  # SQLAlchemy's signature
     ) -> bytes | None:
         """To bytes; values beyond what float16 holds are brought to its ends."""
-        if value is None:
-            return None
-        return np.clip(value, -LARGEST_HALF, LARGEST_HALF).astype(HALF).tobytes()
+        return value if value is None or isinstance(value, bytes) else bytes_of_vector(value)
 
     def process_result_value(
         self,
         value: bytes | None,
         dialect: Dialect,  # noqa: ARG002  # SQLAlchemy's signature
-    ) -> npt.NDArray[np.float32] | None:
-        """To float32 [n]."""
-        return None if value is None else np.frombuffer(value, HALF).astype(np.float32)
+    ) -> npt.NDArray[np.float32] | bytes | None:
+        """To float32 [n], unless it is sealed."""
+        return value if value is None or is_sealed(value) else vector_of_bytes(value)

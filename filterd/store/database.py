@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +20,7 @@ from filterd.store.engine import (
 )
 from filterd.store.faults import in_one_line
 from filterd.store.migrations import HEAD, REVISIONS
+from filterd.store.sealing import Sealing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,12 +39,14 @@ def utc_now() -> datetime:
 class Database:
     """An open database; safe to use from several threads, not across a fork.
 
-    `name` is fit for people and logs; `path` is the file, if it is SQLite.
+    `name` is fit for people and logs; `path` is the file, if it is SQLite; `sealing` seals and
+    opens what mail said.
     """
 
     name: str
     engine: Engine
     path: Path | None
+    sealing: Sealing = field(default_factory=Sealing, repr=False)
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
@@ -70,27 +73,36 @@ class Database:
         self.engine.dispose()
 
 
-def open_database(url: str) -> Database:
+def open_database(url: str, sealing: Sealing | None = None) -> Database:
     """Open, and for SQLite create, the database; tables are made by `upgrade`.
 
     Raises StoreError: bad URL, path not writable, server out of reach, locked for 5 s, not a
     database, or a schema newer than this code.
     """
-    parsed = parse_url(url)
-    path = sqlite_path(parsed)
-    name = str(path) if path else parsed.render_as_string(hide_password=True)
+    path = sqlite_path(parse_url(url))
     if path is not None:
         prepare_file(path)
-    database = Database(name, make_engine(parsed), path)
+    database = _unopened(url, sealing)
     try:
         if path is not None:
-            with in_one_line(name):
+            with in_one_line(database.name):
                 switch_to_wal(database.engine)
         revision(database)
     except BaseException:
         database.close()
         raise
     return database
+
+
+def open_to_check(url: str) -> Database:
+    """The database of this URL, though it may be damaged: made is none, and looked at nothing.
+
+    Raises StoreError: bad URL, no such file.
+    """
+    path = sqlite_path(parse_url(url))
+    if path is not None and not path.is_file():
+        raise StoreError(f"{path}: there is no such file; see `database` in the settings")
+    return _unopened(url, None)
 
 
 def revision(database: Database) -> str | None:
@@ -117,6 +129,13 @@ def require_current(database: Database) -> None:
 def lock(connection: Connection, key: int) -> None:
     """On PostgreSQL, wait for an advisory lock and hold it until the transaction ends."""
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+
+
+def _unopened(url: str, sealing: Sealing | None) -> Database:
+    parsed = parse_url(url)
+    path = sqlite_path(parsed)
+    name = str(path) if path else parsed.render_as_string(hide_password=True)
+    return Database(name, make_engine(parsed), path, sealing or Sealing())
 
 
 def _read_revision(connection: Connection) -> str | None:

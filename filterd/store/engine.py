@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 FORMS: Final = "sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME"
 POSTGRES_NAMES: Final = ("postgres", "postgresql", "postgresql+psycopg")
+SECRET_OPTIONS: Final = frozenset({"password", "sslpassword"})
 BUSY_TIMEOUT: Final = 5.0  # seconds
 CONNECT_TIMEOUT: Final = 5  # seconds
 # Execution option of a connection that will write: see _begin_as_asked.
@@ -38,6 +39,12 @@ def parse_url(text: str) -> URL:
         url = make_url(text)
     except (ArgumentError, ValueError):
         raise StoreError(f"database: cannot be understood as a URL; write {FORMS}") from None
+    if not SECRET_OPTIONS.isdisjoint(url.query):
+        # Behind the question mark it would be shown wherever the URL is.
+        raise StoreError(
+            "database: a password stands before the host, USER:PASSWORD@HOST, or in the file that "
+            "database_password_file names"
+        )
     if url.drivername in POSTGRES_NAMES:
         return url.set(drivername="postgresql+psycopg")
     if url.drivername not in ("sqlite", "sqlite+pysqlite"):
@@ -48,6 +55,14 @@ def parse_url(text: str) -> URL:
             "write sqlite:///PATH"
         )
     return url.set(drivername="sqlite+pysqlite")
+
+
+def with_password(text: str, password: str) -> str:
+    """The URL with this password. Raises StoreError if it has one or can have none."""
+    url = parse_url(text)
+    if sqlite_path(url) is not None or url.password is not None:
+        raise StoreError("database: with database_password_file it must be a URL without password")
+    return url.set(password=password).render_as_string(hide_password=False)
 
 
 def sqlite_path(url: URL) -> Path | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 from typing import TYPE_CHECKING, Final
 
@@ -23,8 +24,12 @@ SQLITE_MEANINGS: Final = {
     "SQLITE_READONLY": "not writable; filterd's user must own the file and its folder",
     "SQLITE_CANTOPEN": "cannot be opened; filterd's user must be able to write its folder",
     "SQLITE_NOTADB": "not an SQLite database",
-    "SQLITE_CORRUPT": "damaged; run `filterd db check` and restore a backup",
+    "SQLITE_CORRUPT": "damaged; `filterd db check` says where and what to do",
 }
+DAMAGED: Final = ("SQLITE_NOTADB", "SQLITE_CORRUPT")
+BROKEN_ROW: Final = "a row cannot be read; `filterd db check` says which"
+# What the sqlite3 module says of text that is no UTF-8; it goes on to quote it.
+NO_UTF_8: Final = "Could not decode to UTF-8"
 SCHEMA_MISSING: Final = "has no schema of this version; run `filterd db upgrade`"
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 POSTGRES_PROGRAM_LIMIT: Final = "54"
@@ -33,6 +38,10 @@ POSTGRES_UNDEFINED: Final = ("42P01", "42703")  # table, column
 
 class RowError(StoreError):
     """The database is well, but will not take this very row; trying again cannot help."""
+
+
+class DamagedError(StoreError):
+    """The file is not what a database wrote."""
 
 
 @contextlib.contextmanager
@@ -52,7 +61,14 @@ def in_one_line(name: str) -> Iterator[None]:
     except PoolTimeoutError:
         raise StoreError(f"{name}: all connections of this process are in use") from None
     except sqlite3.Error as error:
-        raise StoreError(f"{name}: {_meaning(error)}") from None
+        raise _trouble(error, name) from None
+    except json.JSONDecodeError:
+        raise DamagedError(f"{name}: {BROKEN_ROW}") from None
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether SQLite says by this that its file is not what it wrote."""
+    return str(getattr(error, "sqlite_errorname", "")).startswith(DAMAGED)
 
 
 def _of_driver(error: DBAPIError, original: BaseException, name: str) -> StoreError:
@@ -60,7 +76,12 @@ def _of_driver(error: DBAPIError, original: BaseException, name: str) -> StoreEr
     state = str(getattr(original, "sqlstate", ""))
     if isinstance(error, IntegrityError | DataError) or state.startswith(POSTGRES_PROGRAM_LIMIT):
         return RowError(f"{name}: a row was refused: {_first_line(original)}")
-    return StoreError(f"{name}: {_meaning(original)}")
+    return _trouble(original, name)
+
+
+def _trouble(error: BaseException, name: str) -> StoreError:
+    kind = DamagedError if is_damage(error) else StoreError
+    return kind(f"{name}: {_meaning(error)}")
 
 
 def _meaning(error: BaseException) -> str:
@@ -69,6 +90,8 @@ def _meaning(error: BaseException) -> str:
         if code.startswith(prefix):
             return meaning
     text = _first_line(error)
+    if text.startswith(NO_UTF_8):
+        return BROKEN_ROW
     undefined = getattr(error, "sqlstate", "") in POSTGRES_UNDEFINED
     if undefined or text.startswith(("no such table", "no such column")):
         return SCHEMA_MISSING

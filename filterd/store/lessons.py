@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from itertools import groupby, islice
 from typing import TYPE_CHECKING
 
+import structlog
 from sqlalchemy import select
 
 from filterd.store.labels import Label, decide, select_labels, still_standing
 from filterd.store.scores import scores_of
+from filterd.store.sealing import SealedError, opened
 from filterd.store.tables import Labels, Messages
 
 if TYPE_CHECKING:
@@ -22,12 +24,14 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
-    from sqlalchemy import Select
+    from sqlalchemy import Row, Select
 
     from filterd.store.database import Database
 
 MAILS_AT_ONCE = 500
 ROWS_AT_ONCE = 2000
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +99,10 @@ def labelled_mails(
     """The mails of these labels, in their order; those whose text is not kept are left out.
 
     With what bundle `version` gives them, as far as `filterd.store.scores` knows. Some hundred are
-    read at a time. Raises StoreError.
+    read at a time. What is sealed by a key that is gone is left out, too, and that is logged: the
+    labels of other mail are to count. Raises StoreError.
     """
+    unread = 0
     for some in _in_batches(decided):
         spam = scores_of(database, version, [one.message_id for one in some]) if version else {}
         statement = select(
@@ -112,19 +118,27 @@ def labelled_mails(
             Messages.head.is_not(None),
         )
         with database.read() as connection:
-            found = {row.id: row for row in connection.execute(statement)}
+            rows = connection.execute(statement).all()
+        found = {row.id: _opened(row, database) for row in rows}
         for one in some:
-            row = found.get(one.message_id)
-            if row is not None:
-                yield LabelledMail(
-                    decided=one,
-                    text=row.text,
-                    head=row.head,
-                    helo=row.helo,
-                    client_address=row.client_address,
-                    scores=row.scores,
-                    spam=spam.get(one.message_id),
-                )
+            fields = found.get(one.message_id)
+            if fields is not None:
+                yield LabelledMail(decided=one, spam=spam.get(one.message_id), **fields)
+        unread += sum(fields is None for fields in found.values())
+    if unread:
+        error = f"`text_key_file` has no key for {unread} labelled mails: they teach nothing"
+        log.error("labelled mail cannot be read", error=error)
+
+
+def _opened(row: Row[Any], database: Database) -> dict[str, Any] | None:
+    """The columns of a mail without its id; None if what it said cannot be read."""
+    try:
+        # `_mapping` is the public way to a row's names, despite the name.
+        fields = opened(dict(row._mapping), database.sealing)  # noqa: SLF001
+    except SealedError:
+        return None
+    del fields["id"]
+    return fields
 
 
 def _in_batches(decided: Iterable[Decided]) -> Iterator[Sequence[Decided]]:

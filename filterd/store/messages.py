@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from filterd.store.columns import storable
 from filterd.store.labels import label_stands
+from filterd.store.sealing import SEALED, TEXT_MARK, Sealing, opened, sealed
 from filterd.store.tables import ULID_LENGTH, Messages
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 FIELD_CHARACTERS: Final = 500
 # A search reads the texts of this many newest messages, so that it stays a matter of a second.
 SEARCHED_MESSAGES: Final = 20_000
+ROWS_AT_ONCE: Final = 500
 FEWEST_ID_CHARACTERS: Final = 4
 CROCKFORD: Final = frozenset("0123456789ABCDEFGHJKMNPQRSTVWXYZ")
 
@@ -67,7 +69,7 @@ class MessageRecord:
 
 
 COLUMNS: Final = tuple(getattr(Messages, item.name) for item in fields(MessageRecord))
-HEAVY: Final = frozenset({"text", "embedding", "head"})
+HEAVY: Final = frozenset(SEALED)
 CUT: Final = (
     "client_address",
     "helo",
@@ -88,7 +90,7 @@ def write_batch(database: Database, records: Sequence[MessageRecord]) -> None:
     """
     if not records:
         return
-    rows = [_to_row(record) for record in records]
+    rows = [sealed(_to_row(record), database.sealing) for record in records]
     insert = sqlite.insert if database.path is not None else postgresql.insert
     with database.write() as connection:
         connection.execute(insert(Messages).on_conflict_do_nothing(index_elements=["id"]), rows)
@@ -132,7 +134,7 @@ def arrived(database: Database, since: datetime, limit: int) -> list[MessageReco
     statement = select(*columns).where(Messages.received_at >= since, Messages.verdict.is_not(None))
     with database.read() as connection:
         rows = connection.execute(statement.order_by(Messages.received_at).limit(limit))
-        return [_to_record(row) for row in rows]
+        return [_to_record(row, database.sealing) for row in rows]
 
 
 def find(database: Database, query: str, limit: int = 20) -> list[MessageRecord]:
@@ -148,7 +150,7 @@ def find(database: Database, query: str, limit: int = 20) -> list[MessageRecord]
     return (
         _find_by_id(database, query.upper(), limit)
         or _read(database, _newest_first().where(_named(query)).limit(limit))
-        or _read(database, _containing(query).limit(limit))
+        or _find_in_texts(database, query, limit)
     )
 
 
@@ -163,13 +165,33 @@ def _named(query: str) -> Any:
     return Messages.message_id.in_([query, f"<{query}>"])
 
 
-def _containing(query: str) -> Select[Any]:
-    ids = select(Messages.id).order_by(Messages.received_at.desc()).limit(SEARCHED_MESSAGES)
-    places = (Messages.subject, Messages.sender, Messages.from_address, Messages.text)
-    return _newest_first().where(
-        Messages.id.in_(ids),
-        or_(*(place.icontains(query, autoescape=True) for place in places)),
+def _find_in_texts(database: Database, query: str, limit: int) -> list[MessageRecord]:
+    """By a part of what lies open, or of what is sealed: that is opened here, one by one."""
+    newest = select(Messages.id).order_by(Messages.received_at.desc()).limit(SEARCHED_MESSAGES)
+    places = (Messages.subject, Messages.sender, Messages.from_address)
+    is_sealed = Messages.text.startswith(TEXT_MARK)
+    holds = or_(
+        *(place.icontains(query, autoescape=True) for place in places),
+        and_(~is_sealed, Messages.text.icontains(query, autoescape=True)),
     )
+    looked_at = _newest_first().where(Messages.id.in_(newest))
+    if not database.sealing.is_on:
+        return _read(database, looked_at.where(holds).limit(limit))
+    statement = (
+        select(Messages.id, Messages.text, func.coalesce(holds, False).label("holds"))
+        .where(Messages.id.in_(newest), or_(holds, is_sealed))
+        .order_by(Messages.received_at.desc(), Messages.id.desc())
+        .execution_options(yield_per=ROWS_AT_ONCE)
+    )
+    found: list[str] = []
+    with database.read() as connection:
+        for row in connection.execute(statement):
+            text = opened({"id": row.id, "text": row.text}, database.sealing)["text"]
+            if row.holds or (text is not None and query.lower() in text.lower()):
+                found.append(row.id)
+            if len(found) == limit:
+                break
+    return _read(database, _newest_first().where(Messages.id.in_(found)))
 
 
 def _newest_first() -> Select[Any]:
@@ -178,7 +200,7 @@ def _newest_first() -> Select[Any]:
 
 def _read(database: Database, statement: Select[Any]) -> list[MessageRecord]:
     with database.read() as connection:
-        return [_to_record(row) for row in connection.execute(statement)]
+        return [_to_record(row, database.sealing) for row in connection.execute(statement)]
 
 
 def _to_row(record: MessageRecord) -> dict[str, Any]:
@@ -195,7 +217,8 @@ def _to_row(record: MessageRecord) -> dict[str, Any]:
     return row
 
 
-def _to_record(row: Row[Any]) -> MessageRecord:
-    values = dict(row._mapping)  # noqa: SLF001  # the public way to a row's names, despite the name
+def _to_record(row: Row[Any], sealing: Sealing) -> MessageRecord:
+    # `_mapping` is the public way to a row's names, despite the name.
+    values = opened(dict(row._mapping), sealing)  # noqa: SLF001
     values["recipients"] = tuple(values["recipients"])
     return MessageRecord(**values)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import case, func, insert, or_, select, update
 
 from filterd.store.faults import RowError
+from filterd.store.sealing import Sealing, opened_content, sealed_content
 from filterd.store.tables import Labels, SlackPosts
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def add_post(
         kind=kind,
         channel=channel,
         message_id=message_id,
-        content=dict(content),
+        content=sealed_content(content, database.sealing),
         answers=answers,
         wanted=FIRST,
         shown=0,
@@ -98,7 +99,7 @@ def change_post(
     """
     values: dict[str, Any] = {"wanted": SlackPosts.wanted + 1, "given_up": None, "next_at": now}
     if content is not None:
-        values["content"] = dict(content)
+        values["content"] = sealed_content(content, database.sealing)
     statement = update(SlackPosts).where(SlackPosts.key == key).values(values)
     with database.write() as connection:
         found = connection.execute(statement.returning(SlackPosts.wanted)).first()
@@ -147,7 +148,8 @@ def posts_of(database: Database, kind: str, since: datetime) -> list[Post]:
     statement = _select().where(SlackPosts.kind == kind, SlackPosts.created_at >= since)
     with database.read() as connection:
         return [
-            _to_post(row) for row in connection.execute(statement.order_by(SlackPosts.id.desc()))
+            _to_post(row, database.sealing)
+            for row in connection.execute(statement.order_by(SlackPosts.id.desc()))
         ]
 
 
@@ -176,7 +178,7 @@ def first_pending(database: Database, now: datetime) -> list[Post]:
     first = select(func.min(SlackPosts.id)).where(*waiting, counts).group_by(SlackPosts.channel)
     statement = _select().where(SlackPosts.id.in_(first)).order_by(SlackPosts.id)
     with database.read() as connection:
-        return [_to_post(row) for row in connection.execute(statement)]
+        return [_to_post(row, database.sealing) for row in connection.execute(statement)]
 
 
 def begin_post(database: Database, post: Post, next_at: datetime) -> bool:
@@ -240,12 +242,14 @@ def _change(database: Database, post: Post, **values: Any) -> None:
 def _one(database: Database, statement: Select[Any]) -> Post | None:
     with database.read() as connection:
         row = connection.execute(statement).first()
-    return None if row is None else _to_post(row)
+    return None if row is None else _to_post(row, database.sealing)
 
 
 def _select() -> Select[Any]:
     return select(*SlackPosts.__table__.columns)
 
 
-def _to_post(row: Row[Any]) -> Post:
-    return Post(**row._mapping)  # noqa: SLF001  # the public way to a row's names, despite the name
+def _to_post(row: Row[Any], sealing: Sealing) -> Post:
+    # `_mapping` is the public way to a row's names, despite the name.
+    fields = dict(row._mapping)  # noqa: SLF001
+    return Post(**{**fields, "content": opened_content(row.content, sealing)})

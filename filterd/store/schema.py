@@ -1,4 +1,4 @@
-"""The schema of a database: brought up to date by Alembic, and checked."""
+"""The schema of a database, brought up to date by Alembic. There is no way back but a backup."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from filterd.errors import StoreError
-from filterd.store.database import lock, require_current, revision
+from filterd.store.damage import lost_parents
+from filterd.store.database import lock, revision
 from filterd.store.engine import WRITES
 from filterd.store.faults import in_one_line
 from filterd.store.migrations import HEAD
@@ -43,22 +44,6 @@ def upgrade(database: Database) -> str | None:
     return before
 
 
-def check(database: Database) -> list[str]:
-    """What is wrong with the database, a line each; nothing if it is well.
-
-    Reads the whole file of an SQLite database; for PostgreSQL only the schema's revision.
-    """
-    problems: list[str] = []
-    try:
-        if database.path is not None:
-            with database.read() as connection:
-                problems += _sqlite_problems(connection)
-        require_current(database)
-    except StoreError as error:
-        problems.append(str(error))
-    return problems
-
-
 def alembic_config(connection: Connection) -> Config:
     """What Alembic's commands need to work on `connection`; there is no alembic.ini."""
     from alembic.config import Config  # noqa: PLC0415  # as above
@@ -90,17 +75,5 @@ def _migration(database: Database) -> Iterator[Connection]:
         connection.execution_options(**{WRITES: True})
         with connection.begin():
             yield connection
-            if _lost_parents(connection):
+            if lost_parents(connection):
                 raise StoreError(f"{database.name}: upgrade given up, a row would lose its parent")
-
-
-def _sqlite_problems(connection: Connection) -> list[str]:
-    found = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
-    return [str(line) for line in found if line != "ok"] + _lost_parents(connection)
-
-
-def _lost_parents(connection: Connection) -> list[str]:
-    return [
-        f"{table}: row {row} refers to a row of {parent} that is not there"
-        for table, row, parent, _ in connection.exec_driver_sql("PRAGMA foreign_key_check")
-    ]

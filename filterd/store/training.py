@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 
 from filterd.store.labels import Label, select_labels, still_standing
+from filterd.store.sealing import opened
 from filterd.store.tables import Labels, Messages
 
 if TYPE_CHECKING:
@@ -35,7 +36,11 @@ class LabelledRecord:
 
 
 def labelled_records(database: Database) -> list[LabelledRecord]:
-    """All labelled mails whose text is kept, in the order of arrival. Raises StoreError."""
+    """All labelled mails whose text is kept, in the order of arrival.
+
+    Raises StoreError, SealedError where a text cannot be opened: what is left of the labels would
+    be another training set.
+    """
     standing = dict(_standing(database))
     found: list[LabelledRecord] = []
     ids = sorted(standing)
@@ -50,7 +55,8 @@ def labelled_records(database: Database) -> list[LabelledRecord]:
         ).where(Messages.id.in_(ids[start : start + MAILS_AT_ONCE]), Messages.text.is_not(None))
         with database.read() as connection:
             for row in connection.execute(statement):
-                fields = dict(row._mapping)  # noqa: SLF001  # the public way to a row's names
+                # `_mapping` is the public way to a row's names, despite the name.
+                fields = opened(dict(row._mapping), database.sealing)  # noqa: SLF001
                 found.append(LabelledRecord(**fields, labels=standing[row.id]))
     return sorted(found, key=lambda one: (one.received_at, one.id))
 

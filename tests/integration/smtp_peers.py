@@ -94,6 +94,7 @@ class FakeNextHop:
         self.lmtp = lmtp
         self.lax = lax
         self.context = context
+        self.go_ahead = b"220 2.0.0 Go ahead\r\n"
         self.connections = 0
         self.open = 0
         self.commands = []
@@ -154,7 +155,7 @@ class FakeNextHop:
             elif verb == "RCPT":
                 rcpts.append(line)
             if verb == "STARTTLS":
-                writer.write(b"220 2.0.0 Go ahead\r\n")
+                writer.write(self.go_ahead)
                 await writer.start_tls(self.context)
                 continue
             reply = await self._act(verb, writer)

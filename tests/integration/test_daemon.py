@@ -175,6 +175,11 @@ def change_a_byte(path):
     path.write_bytes(content)
 
 
+@pytest.mark.scenario(
+    "F52",
+    "there is no bundle at all, at start",
+    "it does not start; one line names the folder, exit code 66",
+)
 def test_without_a_bundle_it_does_not_start_and_names_the_folder(start, site, shipping):
     shipped, env = shipping
     (site / "var/filterd.db").unlink()
@@ -184,6 +189,11 @@ def test_without_a_bundle_it_does_not_start_and_names_the_folder(start, site, sh
     assert line == f"{shipped}: not a usable bundle: no bundle.json there; reinstall filterd"
 
 
+@pytest.mark.scenario(
+    "F51",
+    "one byte of the shipped bundle is changed, at start",
+    "it does not start; one line names the file, exit code 66",
+)
 def test_with_one_byte_changed_it_does_not_start_and_names_the_file(start, site, shipping):
     shipped, env = shipping
     (site / "var/filterd.db").unlink()
@@ -193,6 +203,11 @@ def test_with_one_byte_changed_it_does_not_start_and_names_the_file(start, site,
     assert f"{shipped}: not a usable bundle: model.onnx is not the file that was published" in line
 
 
+@pytest.mark.scenario(
+    "F53",
+    "one byte of the champion's bundle is changed, at start",
+    "the shipped bundle serves, the log says why; mail flows",
+)
 def test_a_champion_that_was_tampered_with_does_not_serve_and_the_shipped_bundle_does(
     serve, site, shipping
 ):
@@ -220,6 +235,11 @@ def test_a_worker_that_is_killed_is_replaced_and_mail_goes_on(serve):
     assert daemon.wait() == 0
 
 
+@pytest.mark.scenario(
+    "F57",
+    "the supervisor is killed with SIGKILL",
+    "its workers end, the port is free for the next start",
+)
 def test_workers_do_not_outlive_their_supervisor(serve):
     daemon = serve(workers=2)
     workers = [os.pidfd_open(pid) for pid in daemon.worker_pids]
@@ -232,6 +252,11 @@ def test_workers_do_not_outlive_their_supervisor(serve):
 # SIGHUP
 
 
+@pytest.mark.scenario(
+    "F41",
+    "SIGHUP under load",
+    "no message is refused, lost or sent twice; the new setting holds",
+)
 def test_a_changed_setting_is_taken_under_load_without_a_refused_or_lost_message(serve):
     daemon = serve(workers=2)
     stop = threading.Event()
@@ -270,6 +295,11 @@ def test_a_changed_setting_is_taken_under_load_without_a_refused_or_lost_message
         ({"next_hop": "lmtp:///absent.sock"}, "next_hop: lmtp:///absent.sock: "),
     ],
     ids=["seen at once", "seen by a worker", "a next hop that is not there"],
+)
+@pytest.mark.scenario(
+    "F56",
+    "SIGHUP with settings that are wrong, seen at once, by a worker, or by the next hop's absence",
+    "the old settings and workers stay; the log says why",
 )
 def test_with_wrong_settings_the_old_ones_stay_and_it_says_so(serve, settings, said):
     daemon = serve(spam_threshold=0.1)
@@ -322,6 +352,11 @@ def test_a_second_sighup_during_a_reload_waits_for_its_turn(serve):
 # SIGTERM
 
 
+@pytest.mark.scenario(
+    "F40",
+    "SIGTERM within a transaction",
+    "it is finished; newcomers are told 421; exit code 0",
+)
 def test_sigterm_finishes_the_open_transaction_answers_newcomers_421_and_exits_0(serve):
     daemon = serve()
     with open_transaction(daemon) as client:
@@ -339,6 +374,11 @@ def test_sigterm_finishes_the_open_transaction_answers_newcomers_421_and_exits_0
     assert nobody_serves(daemon.port)
 
 
+@pytest.mark.scenario(
+    "F48",
+    "SIGTERM, and a transaction that does not end",
+    "it is cut off without a reply after `drain_timeout`; exit code 0",
+)
 def test_a_transaction_that_does_not_end_is_cut_off_after_drain_timeout(serve):
     daemon = serve(drain_timeout=0.2)
     with open_transaction(daemon) as client:
@@ -347,6 +387,11 @@ def test_a_transaction_that_does_not_end_is_cut_off_after_drain_timeout(serve):
         assert cut_off(client)
 
 
+@pytest.mark.scenario(
+    "F49",
+    "SIGTERM twice",
+    "it ends at once; what was open got no reply and was not delivered",
+)
 def test_a_second_sigterm_ends_at_once(serve):
     daemon = serve(drain_timeout=1000)
     workers = [os.pidfd_open(pid) for pid in daemon.worker_pids]

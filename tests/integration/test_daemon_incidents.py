@@ -82,6 +82,11 @@ def incident(database, *, over, number=0):
     pytest.fail(f"not within {PATIENCE} s: {since(database, LONG_AGO)}")
 
 
+@pytest.mark.scenario(
+    "F54",
+    "the next hop goes away and comes back",
+    "an incident is written, and its end, even without mail",
+)
 def test_a_next_hop_that_is_down_is_written_until_it_is_back_even_without_mail(serve, database):
     with next_hop() as port:
         daemon = serve(next_hop=f"smtp://127.0.0.1:{port}")
@@ -102,6 +107,11 @@ def test_a_next_hop_that_is_down_is_written_until_it_is_back_even_without_mail(s
     assert "a@example.org" not in found.text
 
 
+@pytest.mark.scenario(
+    "F55",
+    "a damaged bundle is promoted",
+    "the one before it serves on; an incident is written until another one serves",
+)
 def test_a_champion_that_cannot_serve_is_written_until_another_one_does(serve, site, database):
     def promote(version, *, damaged):
         bundle = make_tiny_bundle(site / "var/models" / version, version=version)

@@ -227,6 +227,11 @@ class Sender(threading.Thread):
                     self.refused.append((number, reply))
 
 
+@pytest.mark.scenario(
+    "F58",
+    "the model is changed four times under load",
+    "no mail fails, is lost or waits for long; each is judged by one bundle and what was taught for it",
+)
 def test_under_load_no_mail_fails_or_is_lost_and_each_is_judged_by_bundle_and_labels(swapped):
     (first,) = swapped.send(copy(0, "parcel"))
     swapped.label(first, "ham")  # parcels of this campaign are no spam, whatever a bundle thinks

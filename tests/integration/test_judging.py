@@ -191,6 +191,13 @@ async def test_the_record_holds_the_envelope_scores_and_the_next_hops_answer(mak
     assert record.embedding.shape == (8,)
 
 
+async def test_an_answer_without_words_is_recorded_too(make):
+    examiner, records = make()
+    _, token = await examiner.examine(ENVELOPE, HAM)
+    examiner.delivered(token, (Reply(250, ""), Reply(450, "\n4.2.0 Later")))
+    assert records[0].outcome == "250 ; 450 "
+
+
 async def test_no_text_is_kept_where_the_site_wants_none(make):
     examiner, _ = make(keep_text=False)
     _, token = await examiner.examine(ENVELOPE, SPAM)

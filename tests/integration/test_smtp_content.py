@@ -1,9 +1,10 @@
 """Content: what goes in comes out, once, and whatever the examiner wants done is done."""
 
 import asyncio
+import re
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from smtp_peers import FakeNextHop, RememberingExaminer, Wait, relaying
 
@@ -15,7 +16,7 @@ ACCEPTED = b"250 2.0.0 Ok: queued as 4F00\r\n"
 
 SMUGGLED = b"MAIL FROM:<evil@x.example>\r\nRCPT TO:<victim@hop.example>\r\nDATA\r\n"
 FALSE_ENDS = [
-    b"\n.\n", b"\n.\r\n", b"\r.\r\n", b"\r.\r", b"\r\n.\n", b"\r\n.\r", b"\n.\r", b"\r\n\x00.\r\n",
+    b"\n.\n", b"\n.\r\n", b"\r.\r\n", b"\r.\r", b"\r\n.\n", b"\r\n.\r", b"\n.\r",
     b"\r\n.\x00\r\n", b"\r\r\n.\r\r\n", b"\n\n.\n\n", b"\r\n.\r\r\n",
 ]  # fmt: skip
 
@@ -26,6 +27,11 @@ async def send(client, stuffed):
     return await client.data(stuffed)
 
 
+@pytest.mark.scenario(
+    "A05",
+    "11 false ends of data before a next hop that takes any line end, and before a strict one",
+    "one message in is one message out; what was smuggled is content",
+)
 @pytest.mark.parametrize("lax", [False, True], ids=["strict hop", "lax hop"])
 @pytest.mark.parametrize("false_end", FALSE_ENDS, ids=repr)
 async def test_one_smuggled_message_in_is_one_message_out(false_end, lax):
@@ -42,6 +48,11 @@ async def test_one_smuggled_message_in_is_one_message_out(false_end, lax):
     assert len([command for command in hop.commands if command.startswith("MAIL")]) == 1
 
 
+@pytest.mark.scenario(
+    "A06",
+    "false ends of data and bare LF behind commands with bare_newline = reject",
+    "550 5.6.11 and 500 5.5.2; nothing is delivered",
+)
 @pytest.mark.parametrize("false_end", FALSE_ENDS[:7], ids=repr)
 async def test_bare_line_ends_can_be_rejected_instead(false_end):
     raw = b"Subject: outer\r\n\r\ntext" + false_end + b"more\r\n"
@@ -82,6 +93,7 @@ def wire_messages():
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(wire_messages(), st.booleans())
 def test_bytes_in_are_bytes_out_but_for_line_ends(message, lax):
+    assume(not re.search(rb"(?:\A|[\r\n])\x00+\.\x00*(?:[\r\n]|\Z)", message))  # refused
     stuffed = (b"\r\n" + message).replace(b"\r\n.", b"\r\n..")[2:] + b"\r\n" + END
 
     async def run():
@@ -119,6 +131,11 @@ async def test_a_large_message_arrives_whole_in_whatever_pieces_it_comes():
     assert hop.messages[0].content == message
 
 
+@pytest.mark.scenario(
+    "A22",
+    "SIZE over the limit at MAIL",
+    "552 5.3.4 before any content; the next hop is not asked",
+)
 async def test_a_declared_size_over_the_limit_is_refused_at_mail():
     async with (
         FakeNextHop() as hop,
@@ -130,6 +147,11 @@ async def test_a_declared_size_over_the_limit_is_refused_at_mail():
     assert hop.commands == ["EHLO filter.example"]
 
 
+@pytest.mark.scenario(
+    "A23",
+    "SIZE=10 and then 8 MB, at a limit of 5,000 bytes",
+    "552 5.3.4 at the end; nothing is delivered; the session goes on",
+)
 async def test_a_client_that_lies_about_its_size_is_refused_at_the_end():
     async with (
         FakeNextHop() as hop,
@@ -148,6 +170,11 @@ async def test_a_client_that_lies_about_its_size_is_refused_at_the_end():
     assert relay.examiner.messages == [MESSAGE]
 
 
+@pytest.mark.scenario(
+    "A24",
+    "a line of 70,000 octets; a header of 1.2 MB",
+    "554 5.6.0 and 552 5.3.4; nothing is delivered",
+)
 @pytest.mark.parametrize(
     ("content", "reply"),
     [

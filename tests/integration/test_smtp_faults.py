@@ -158,6 +158,11 @@ async def test_a_next_hop_that_dies_inside_the_content_means_451():
     assert relay.examiner.records == [(1, (451,))]
 
 
+@pytest.mark.scenario(
+    "F24",
+    "the next hop refuses inside the content and closes",
+    "its refusal is passed on, or 451; nothing is delivered",
+)
 async def test_a_next_hop_that_refuses_inside_the_content_is_heard():
     refusal = b"552 5.3.4 Too much\r\n"
 
@@ -183,6 +188,11 @@ async def test_a_next_hop_that_refuses_inside_the_content_is_heard():
     assert hop.messages == []
 
 
+@pytest.mark.scenario(
+    "F23",
+    "the next hop says 250 before it has the content",
+    "it is not believed: 451",
+)
 async def test_a_premature_250_is_not_believed():
     class Eager(FakeNextHop):
         async def _act(self, step, writer):
@@ -195,6 +205,11 @@ async def test_a_premature_250_is_not_believed():
         assert (await send(client))[:9] == b"451 4.4.2"
 
 
+@pytest.mark.scenario(
+    "F25",
+    "the next hop answers one command twice",
+    "no reply is taken for that to another command: 451",
+)
 async def test_a_stray_reply_is_never_taken_for_an_answer():
     script = {"MAIL": b"250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n", "RCPT": b"550 5.1.1 No such user\r\n"}
     async with FakeNextHop(script) as hop, relaying(hop.url) as relay, relay.client() as client:
@@ -204,6 +219,11 @@ async def test_a_stray_reply_is_never_taken_for_an_answer():
     assert hop.messages == []
 
 
+@pytest.mark.scenario(
+    "F21",
+    "the next hop says 421 unasked, in the middle of a transaction",
+    "the client is told 421 and the session ends; nothing is delivered",
+)
 async def test_421_said_unasked_is_the_next_reply():
     going = b"421 4.3.2 Shutting down\r\n"
     script = {"MAIL": b"250 2.1.0 Ok\r\n" + going}
@@ -227,6 +247,11 @@ async def test_an_endless_reply_is_no_reply():
 
 
 @pytest.mark.parametrize("parting", [b"", b"421 4.4.2 Idle too long\r\n"])
+@pytest.mark.scenario(
+    "F22",
+    "the next hop closes a connection that lies idle, with a 421 or without a word",
+    "the next mail goes over a new one; the client notices nothing",
+)
 async def test_an_idle_connection_that_the_next_hop_closed_is_replaced_silently(parting):
     class Parting(FakeNextHop):
         async def _converse(self, reader, writer):
@@ -302,6 +327,11 @@ async def test_no_more_connections_idle_than_the_pool_holds():
         assert hop.open == 2
 
 
+@pytest.mark.scenario(
+    "F26",
+    "the next hop takes the content slower than it comes",
+    "all of it arrives, unaltered",
+)
 async def test_a_next_hop_that_is_slow_to_take_content_gets_it_all():
     class Slow(FakeNextHop):
         async def _content(self, reader):

@@ -359,6 +359,11 @@ async def test_a_client_may_pipeline():
     assert len(hop.messages) == 2
 
 
+@pytest.mark.scenario(
+    "A26",
+    "content sent in one packet with DATA",
+    "503 5.5.1 and the end of the session; neither delivered nor obeyed",
+)
 async def test_content_sent_before_the_354_is_refused_and_ends_the_session():
     async with FakeNextHop() as hop, relaying(hop.url) as relay, relay.client() as client:
         await client.greet()
@@ -395,6 +400,11 @@ async def test_xforward_of_a_trusted_peer_goes_with_the_mail_that_follows():
     assert hop.connections == 1
 
 
+@pytest.mark.scenario(
+    "A28",
+    "XFORWARD from a client that is not trusted",
+    "not offered, 550 5.7.0; the next hop hears nothing",
+)
 async def test_xforward_is_neither_offered_to_nor_taken_from_others():
     async with (
         FakeNextHop() as hop,
@@ -430,6 +440,11 @@ async def test_xforward_attributes_do_not_stick_to_another_clients_mail():
     assert hop.connections == 2
 
 
+@pytest.mark.scenario(
+    "A25",
+    "an HTTP POST with mail commands in its body",
+    "502 5.5.1 and the end of the session; nothing is obeyed",
+)
 async def test_a_browser_is_shown_the_door():
     async with FakeNextHop() as hop, relaying(hop.url) as relay, relay.client() as client:
         await client.reply()
@@ -439,6 +454,11 @@ async def test_a_browser_is_shown_the_door():
     assert hop.commands == []
 
 
+@pytest.mark.scenario(
+    "A27",
+    "the same command again and again, wrong or without effect",
+    "421 4.7.0 after 10 errors or 100 idle commands",
+)
 @pytest.mark.parametrize(
     ("line", "most"), [("FROB", 10), ("MAIL", 10), ("RSET", 100), ("DATA", 100), ("EHLO x", 100)]
 )

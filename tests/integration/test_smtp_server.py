@@ -53,6 +53,11 @@ async def test_a_client_that_is_not_allowed_is_refused_at_connect():
     assert hop.connections == 0
 
 
+@pytest.mark.scenario(
+    "A36",
+    "more connections than max_connections, none of them silent for long",
+    "421 4.7.0 for the newcomer; a place that becomes free is used",
+)
 async def test_connections_over_the_limit_are_told_to_come_later():
     async with (
         FakeNextHop() as hop,
@@ -72,6 +77,11 @@ async def test_connections_over_the_limit_are_told_to_come_later():
             await third.greet()
 
 
+@pytest.mark.scenario(
+    "A37",
+    "200 connections that are reset at once",
+    "none stays; the next client is served",
+)
 async def test_clients_that_come_and_go_leave_nothing_behind():
     async with FakeNextHop() as hop, relaying(hop.url) as relay:
         for _ in range(200):
@@ -330,6 +340,11 @@ async def test_a_proxy_may_speak_for_itself(header):
         assert (await client.reply()).startswith(b"220 ")
 
 
+@pytest.mark.scenario(
+    "A67",
+    "no PROXY header or a broken one where one is expected",
+    "554 5.7.1",
+)
 @pytest.mark.parametrize(
     "header", [b"EHLO x\r\n", b"PROXY TCP4 x\r\n", V2_SIGNATURE[:6] + b"x" * 30]
 )
@@ -343,6 +358,11 @@ async def test_no_proxy_header_no_service(header):
         assert (await client.rest())[:9] == b"554 5.7.1"
 
 
+@pytest.mark.scenario(
+    "A68",
+    "a PROXY header with an allowed address, from a peer that is not trusted",
+    "554 5.7.1, the next hop is not asked",
+)
 async def test_a_proxy_header_of_a_stranger_is_not_believed():
     async with (
         FakeNextHop() as hop,

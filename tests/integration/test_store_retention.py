@@ -7,13 +7,13 @@ import pytest
 from sqlalchemy import func, select
 from store_records import MORNING, make_record
 
+from filterd.store.damage import check
 from filterd.store.deliveries import take_up
 from filterd.store.incidents import begin, end, keep, since
 from filterd.store.labels import add_label, history, undo_label
 from filterd.store.messages import get, recent, write_batch
 from filterd.store.posts import add_post, posts_of
 from filterd.store.retention import Purged, purge
-from filterd.store.schema import check
 from filterd.store.tables import Messages
 
 pytest_plugins = ("store_fixtures",)

@@ -104,6 +104,21 @@ def test_line_ends_that_are_whole_are_left_alone():
     assert prepare(message, dataclasses.replace(LIMITS, bare_newline="reject")) is message
 
 
+@pytest.mark.parametrize("line", [b"\x00.", b"\x00.\x00", b"\x00\x00.\x00\x00"])
+@pytest.mark.parametrize("before", [b"", b"Subject: x\r\n\r\n", b"a\n", b"a\r"])
+@pytest.mark.parametrize("mode", ["normalize", "reject"])
+def test_an_end_hidden_by_nuls_is_refused(line, before, mode):
+    # stuff() would not see it, and a next hop that drops NULs would.
+    limits = dataclasses.replace(LIMITS, bare_newline=mode)
+    assert prepare(before + line + b"\r\nMAIL\r\n", limits).code in {550, 554}
+
+
+@pytest.mark.parametrize("line", [b".\x00", b"\x00..", b"\x00.a", b"a\x00.", b"\x00"])
+def test_other_nuls_are_only_bytes(line):
+    message = b"Subject: x\r\n\r\n" + line + b"\r\n"
+    assert prepare(message, LIMITS) is message
+
+
 @pytest.mark.parametrize(("length", "passes"), [(998, True), (999, False), (5000, False)])
 def test_a_line_may_be_as_long_as_the_limit(length, passes):
     message = b"Subject: x\r\n\r\n" + b"y" * length + b"\r\nz\r\n"

@@ -1,19 +1,14 @@
-"""Bytes to a message: headers, charsets, parts, attachments; and bombs, which cost no more."""
+"""Bytes to a message: headers, charsets, parts, attachments. Bombs are in test_mail_bombs."""
 
 import base64
-import gc
-import time
 
 import pytest
-from machine import slowness
-from mail_fixtures import attachment, html_mail, mail, multipart, nested_multiparts, part
+from mail_fixtures import attachment, html_mail, mail, multipart, part
 
 from filterd.mail.charset import codec_of, decode
 from filterd.mail.hosts import host_of, hosts_in, shown_host_of
 from filterd.mail.message import Link, registrable
-from filterd.mail.parse import MAX_TEXT, domain_of, parse, split_address
-from filterd.mail.render import render
-from filterd.mail.stamp import stamp
+from filterd.mail.parse import domain_of, parse, split_address
 
 RUSSIAN = "Дешёвые кредиты для всех"
 
@@ -343,148 +338,3 @@ def test_tricks_in_subject_and_sender_count_like_those_in_the_text():
 
 def test_a_well_formed_mail_has_no_defects():
     assert parse(multipart(part("a"), attachment("b.pdf"), Subject="c")).signals.defects == 0
-
-
-TEXT = b"Content-Type: text/plain; charset=utf-8\r\n\r\n"
-HTML = b"Content-Type: text/html; charset=utf-8\r\n\r\n"
-MIXED = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n"
-BASE64 = b"Content-Transfer-Encoding: base64\r\n"
-QP = b"Content-Transfer-Encoding: quoted-printable\r\n\r\n"
-ZEROS = (b"A" * 76 + b"\r\n") * (20_000_000 // 78)
-
-
-def words(count, word):
-    return b"Subject: " + word * count + b"\r\n\r\nx"
-
-
-def lines_of(count, line):
-    """Fields in lines of 4 KB: each is decoded whole."""
-    return (b"Subject: " + line + b"\r\n") * count + b"\r\nx"
-
-
-def many(character, count=200_000):
-    return TEXT + character.encode() * count
-
-
-def footers(line):
-    below = ["to unsubscribe write to the list@example.org"] * 4
-    return TEXT + "\r\n".join(["a", *[line] * 23, *below]).encode()
-
-
-BOMBS = {
-    "100,000 parts": lambda: MIXED + b"--b\r\nContent-Type: text/html\r\n\r\nx\r\n" * 100_000,
-    "100,000 parts without a header": lambda: MIXED + b"--b\r\n\r\n\r\n" * 100_000,
-    "a million lines that begin like a boundary": lambda: MIXED + b"--bb\r\n" * 1_000_000,
-    "5,000 nested multiparts": lambda: nested_multiparts(5000),
-    "5,000 nested mails": lambda: b"Content-Type: message/rfc822\r\n\r\n" * 5000 + b"x",
-    "10 MB header in one line": lambda: b"X: " + b"a" * 10_000_000 + b"\r\n\r\nx",
-    "10 MB header without a colon": lambda: b"a" * 10_000_000,
-    "10 MB header folded": lambda: b"X: a\r\n" + b" aaaaaaaa\r\n" * 1_000_000 + b"\r\nx",
-    "10 MB header of ours folded": lambda: b"X-Filterd-Id: a\r\n" + b" a\r\n" * 2_500_000,
-    "10 MB header of white space": lambda: b"X-Spam-Flag" + b" \t" * 5_000_000 + b"\r\n\r\nx",
-    "200,000 short headers": lambda: b"A: b\r\n" * 200_000 + b"\r\nx",
-    "200,000 forged headers": lambda: b"X-Filterd-Id: a\r\n" * 200_000 + b"\r\nx",
-    "200,000 forged headers among others": lambda: b"A: b\r\nX-Spam-Flag: a\r\n" * 100_000,
-    "5 million CRs": lambda: b"A: b" + b"\r" * 5_000_000 + b"x",
-    "CRs without LF in a header": lambda: b"A: b\n" + b"\r" * 5_000_000 + b"x",
-    "5 MB of empty lines": lambda: b"\n" * 5_000_000,
-    "5 MB of NUL": lambda: b"\x00" * 5_000_000,
-    "1 MB of encoded words": lambda: words(71_000, b"=?utf-8?q?a?= "),
-    "1 MB of encoded words folded": lambda: words(52_000, b"=?utf-8?b?YQ==?=\r\n "),
-    "1 MB of encoded words in many fields": lambda: lines_of(250, b"=?utf-8?q?a?= " * 280),
-    "1 MB of encoded words that never end": lambda: lines_of(250, b"=?a?q?" * 660),
-    "1 MB of encoded words to guess at": lambda: lines_of(250, b"=?x?q?=FF=FE?= a " * 250),
-    "1 MB of blanks between encoded words": lambda: lines_of(250, b"=??=" + b" " * 4000),
-    "a million quotes in an address": lambda: b"From: " + b'"' * 1_000_000 + b"\r\n\r\nx",
-    "a million comments in an address": lambda: b"From: " + b"(" * 1_000_000 + b"\r\n\r\nx",
-    "a million angles in an address": lambda: b"From: " + b"<a" * 1_000_000 + b"\r\n\r\nx",
-    "a million backslashes in an address": lambda: b"From: " + b"\\" * 1_000_000 + b"\r\n\r\nx",
-    "unclosed quotes in every From": lambda: (b"From: " + b'"<(' * 1300 + b"\r\n") * 250 + b"\r\nx",
-    "a million recipients": lambda: b"To: " + b"a@" * 1_000_000 + b"\r\n\r\nx",
-    "recipients without an address": lambda: (b"To: " + b"a" * 4000 + b"\r\n") * 60 + b"\r\nx",
-    "a million parameters": lambda: b"Content-Type: a/b" + b";c" * 1_000_000 + b"\r\n\r\nx",
-    "unclosed quotes in parameters": lambda: (
-        MIXED + (b"--b\r\nContent-Type: a/b" + b';a="\\' * 800 + b"\r\n\r\nx\r\n") * 200
-    ),
-    "parameters in many segments": lambda: (
-        MIXED
-        + (b"--b\r\nContent-Type: a/b" + b";a*1*=%e9" * 450 + b"\r\n\r\nx\r\n") * 200
-    ),
-    "80 KB of mis-nested b and i": lambda: HTML + b"<b><i>x</b></i>" * (80_000 // 15),
-    "80 KB of b and i never closed": lambda: HTML + b"<b><i>" * (80_000 // 6),
-    "500 KB of b and i, half closed": lambda: HTML + b"<b><i>" * 40_000 + b"</b></i>" * 30_000,
-    "500 KB of nested tables": lambda: HTML + b"<table><tr><td><p>" * 28_000,
-    "500 KB of list items": lambda: HTML + b"<li>" * 125_000,
-    "500 KB of quotations": lambda: HTML + b"<div class=gmail_quote>x" * 21_000,
-    "a million HTML entities": lambda: HTML + b"&amp;" * 1_000_000,
-    "a million broken HTML entities": lambda: HTML + b"&a" * 1_000_000,
-    "an entity of a million digits": lambda: HTML + b"&#" + b"9" * 1_000_000,
-    "100,000 comments opened": lambda: HTML + b"<!--" * 100_000,
-    "70,000 attributes": lambda: HTML + b"<a " + b" ".join(b"a%d=1" % n for n in range(70_000)),
-    "20,000 different styles": lambda: (
-        HTML + b"".join(b"<p style='color:#%06x'>" % n for n in range(20_000))
-    ),
-    "a style sheet without a brace": lambda: HTML + b"<style>" + b"a" * 500_000,
-    "a style sheet of comments never closed": lambda: HTML + b"<style>" + b"/*" * 250_000,
-    "a style sheet of braces": lambda: HTML + b"<style>" + b"{" * 500_000,
-    "a style sheet of selectors": lambda: HTML + b"<style>" + b".a ," * 100_000 + b"{display:none}",
-    "16,000 style sheets": lambda: HTML + b"<style>.a{display:none}</style>" * 16_000,
-    "6,000 links in punycode": lambda: HTML + b"<a href=//xn--aaaaaaaaa.b>www.c.d</a>" * 6000,
-    "200 HTML parts": lambda: MIXED + (b"--b\r\n" + HTML + b"<b>x" * 25_000 + b"\r\n") * 200,
-    "20 MB of base64 zeros": lambda: b"Content-Type: a/b; name=c\r\n" + BASE64 + b"\r\n" + ZEROS,
-    "20 MB of base64 zeros as text": lambda: BASE64 + TEXT + ZEROS,
-    "20 MB of base64 zeros as HTML": lambda: BASE64 + HTML + ZEROS,
-    "200 attachments of base64": lambda: (
-        MIXED
-        + (b"--b\r\nContent-Type: a/b\r\n" + BASE64 + b"\r\n" + ZEROS[:100_000] + b"\r\n") * 200
-    ),
-    "6 MB of quoted-printable blanks": lambda: QP + b"=20" * 2_000_000,
-    "6 MB of quoted-printable soft breaks": lambda: QP + b"=\r\n" * 2_000_000,
-    "5 MB of equals signs": lambda: QP + b"=" * 5_000_000,
-    "5 MB of quoted-printable tags": lambda: (
-        b"Content-Type: text/html\r\n" + QP + b"=3Cb=3E" * 700_000
-    ),
-    "6 MB of uuencoded lines": lambda: (
-        b"Content-Transfer-Encoding: x-uuencode\r\n\r\nbegin 644 a\r\n" + b"!\r\n" * 2_000_000
-    ),
-    "a line of 5 MB": lambda: TEXT + b"a" * 5_000_000,
-    "a line of 5 MB of words": lambda: TEXT + b"a " * 2_500_000,
-    "a line of 5 MB in HTML": lambda: HTML + b"a " * 2_500_000,
-    "bidi overrides": lambda: many("\u202ea\u202c"),
-    "bidi overrides never ended": lambda: many("\u202e"),
-    "tag characters": lambda: many("\U000e0041"),
-    "tag characters behind flags": lambda: many("\U0001f3f4\U000e0041"),
-    "zero-width spaces": lambda: many("a\u200b"),
-    "soft hyphens": lambda: many("ab\u00ad"),
-    "combining marks out of order": lambda: many("\u0301\u0316"),
-    "ligatures of eighteen letters": lambda: many("\ufdfa"),
-    "mixed scripts": lambda: many("aа"),
-    "UTF-7 that lies": lambda: b"Content-Type: a; charset=utf-7\r\n\r\n" + b"+\xff" * 200_000,
-    "ISO-2022 that lies": lambda: (
-        b"Content-Type: text/plain; charset=iso-2022-jp\r\n\r\n" + b"\x1b$B!" * 200_000
-    ),
-    "footers of underscores": lambda: footers("_" * 299 + "x"),
-    "footers of dashes and tildes": lambda: footers("-----" + "-~" * 140 + "x"),
-    "quotations with introductions": lambda: (
-        b"Subject: Re: x\r\n\r\n" + b"On 1 May, a wrote:\r\n> b\r\n" * 10_000
-    ),
-    "30,000 URLs without a host": lambda: TEXT + b"http://" * 30_000,
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS)
-def test_a_bomb_costs_no_more_than_a_second(bomb):
-    raw = bomb()
-    most = slowness()  # seconds: one, at the reference speed
-    gc.freeze()  # what thousands of other tests have left is not looked through on its account
-    try:
-        started = time.process_time()
-        message = parse(raw)
-        text = render(message, max_characters=4096)
-        stamped = stamp(raw, [("X-Filterd-Verdict", "ham")], subject_tag="[SPAM]")
-        assert time.process_time() - started <= most
-    finally:
-        gc.unfreeze()
-    assert len(message.text) <= MAX_TEXT
-    assert len(text) <= 4096
-    assert b"X-Filterd-Verdict: ham" in stamped[:100]

@@ -3,7 +3,7 @@
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from mail_fixtures import anything, attachment, html_mail, mail, multipart, part, unhurried
 
@@ -285,13 +285,20 @@ def test_rendering_is_bounded_and_always_the_same(raw, most):
     text = render(message, max_characters=most)
     assert len(text) <= most
     assert text == render(parse(raw), max_characters=most)
-    assert not any(unicodedata.category(c) == "Cc" for c in text.replace("\n", ""))
+    assert has_no_controls(text)
 
 
 @given(st.text(), st.text(), st.text())
+@example("a", "b@\x00c", "d")
 @unhurried
 def test_any_text_can_be_rendered(subject, sender, body):
-    assert len(render_text(subject, sender, body, max_characters=200)) <= 200
+    text = render_text(subject, sender, body, max_characters=200)
+    assert len(text) <= 200
+    assert has_no_controls(text)
+
+
+def has_no_controls(text):
+    return not any(unicodedata.category(c) in ("Cc", "Cs") for c in text.replace("\n", ""))
 
 
 def test_a_recipients_domain_is_replaced_as_a_whole_word_only():

@@ -6,6 +6,12 @@ import re
 from email.header import decode_header, make_header
 
 import pytest
+from header_readers import (
+    forged_fields,
+    header_as_postfix_reads_it,
+    header_with_all_line_ends,
+    is_left_of,
+)
 from hypothesis import example, given
 from hypothesis import strategies as st
 from mail_fixtures import anything, unhurried
@@ -15,7 +21,6 @@ from filterd.mail.stamp import stamp
 OURS = [("X-Filterd-Verdict", "spam; score=0.9871; threshold=0.9000"), ("X-Filterd-Id", "01J")]
 IN_FRONT = b"X-Filterd-Verdict: spam; score=0.9871; threshold=0.9000\r\nX-Filterd-Id: 01J\r\n"
 IN_FRONT_LF = IN_FRONT.replace(b"\r\n", b"\n")
-FORGED = re.compile(rb"X-Filterd-[!-9;-~]*|X-Spam-(Flag|Score|Status)", re.IGNORECASE)
 
 
 def stamped(raw, **options):
@@ -147,30 +152,6 @@ def test_a_file_without_headers_to_add_only_loses_forged_ones():
     assert stamp(b"text", []) == b"text"
 
 
-# How readers find header lines. Postfix takes CRs off before each LF and leaves others in their
-# line; what we send on has been made CRLF; and there are readers to which a CR ends a line.
-
-
-def header_as_postfix_reads_it(raw):
-    lines = []
-    for number, line in enumerate(raw.split(b"\n")):
-        text = line.rstrip(b"\r")
-        if not text or (number == 0 and text[:1] in b" \t"):
-            break
-        lines.append(text)
-    return lines
-
-
-def header_with_all_line_ends(raw):
-    lines = re.split(rb"\r\n|\r|\n", raw)
-    return lines[: lines.index(b"")] if b"" in lines else lines
-
-
-def forged_fields(lines):
-    names = [line.partition(b":")[0].rstrip(b" \t") for line in lines if b":" in line]
-    return [name for name in names if FORGED.fullmatch(name)]
-
-
 OUR_NAMES = [name.encode() for name, _ in OURS]
 ATTACKS = {
     "bare CR": b"A: b\rX-Filterd-Verdict: ham\r\n\r\nx",
@@ -226,11 +207,6 @@ def test_octets_are_taken_out_never_changed(raw):
     before, _, after = sent.partition(ours)
     kept = (before + after, before + after.removeprefix(line_end))
     assert any(is_left_of(rest, raw) for rest in kept)
-
-
-def is_left_of(rest, raw):
-    octets = iter(raw)
-    return all(octet in octets for octet in rest)
 
 
 @given(messages.map(lambda raw: re.sub(rb"\r(?!\n)", b"", raw)))

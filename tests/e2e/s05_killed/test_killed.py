@@ -87,6 +87,11 @@ def postfix(stage: Stage, filterd: Filterd) -> Postfix:
     return stage.postfix("after-queue")
 
 
+@pytest.mark.scenario(
+    "F42",
+    "kill -9 of the whole daemon behind a real Postfix, between the first recipient and the reply",
+    "every mail is in Postfix' queue or with the next hop; all arrive",
+)
 def test_no_kill_loses_a_mail(trap: Trap, filterd: Filterd, postfix: Postfix) -> None:
     dice = random.Random(5)  # not for secrets
     sent: set[str] = set()
@@ -115,6 +120,11 @@ def test_no_kill_loses_a_mail(trap: Trap, filterd: Filterd, postfix: Postfix) ->
     )
 
 
+@pytest.mark.scenario(
+    "F59",
+    "kill -9 while the next hop holds its reply",
+    "the client gets no reply; its mail is still its own",
+)
 def test_a_client_gets_no_reply_from_a_daemon_that_is_killed(trap: Trap, filterd: Filterd) -> None:
     trap.arm(armed=True, takes=False)
     with RawClient(filterd.port) as client:

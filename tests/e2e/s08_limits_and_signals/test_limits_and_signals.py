@@ -87,6 +87,11 @@ def hold(hop: NextHop, *numbers: int) -> list[Hold]:
     return holds
 
 
+@pytest.mark.scenario(
+    "F50",
+    "SIGHUP twice while a real Postfix sends",
+    "each mail arrives once, unaltered",
+)
 def test_reloads_under_load_lose_no_mail_and_send_none_twice(
     stage: Stage, hop: NextHop, filterd: Filterd
 ) -> None:

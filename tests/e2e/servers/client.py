@@ -48,6 +48,12 @@ class RawClient:
         """Send as is; what the server will make of it shows in its reply."""
         self._socket.sendall(data)
 
+    def drip(self, data: bytes) -> None:
+        """Send one octet at a time, each on its way before the next."""
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for octet in data:
+            self._socket.sendall(bytes([octet]))
+
     def say(self, line: str) -> bytes:
         """One command and its reply."""
         self.send(line.encode() + b"\r\n")

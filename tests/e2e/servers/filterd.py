@@ -36,7 +36,7 @@ def settings_environment(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 class Filterd:
-    """One daemon on the default port, in its own folder. It may be started again after its end."""
+    """One daemon, on the default port unless it is given `listen`, in its own folder. It may be started again after its end."""
 
     def __init__(self, folder: Path, next_hop: str, **settings: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -44,7 +44,7 @@ class Filterd:
         self.metrics = f"{LOOPBACK}:{free_port()}"
         self._settings = {"next_hop": next_hop, "metrics": self.metrics, **settings}
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = FILTERD_PORT
+        self.port = int(settings.get("listen", f":{FILTERD_PORT}").rpartition(":")[2])
 
     def start(self) -> None:
         """Start and return when it says that it is ready for mail."""

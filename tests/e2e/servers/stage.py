@@ -55,6 +55,10 @@ class Stage:
         """A running Postfix wired as deploy/postfix says, that delivers by `transport`."""
         return self._postfix(wiring=wiring, transport=transport, overrides=overrides)
 
+    def bare_postfix(self, transport: str, **overrides: str) -> Postfix:
+        """A running Postfix without filterd's fragments, that delivers by `transport`."""
+        return self._postfix(wiring=None, transport=transport, overrides=overrides)
+
     def stock_postfix(self, transport: str) -> Postfix:
         """A running Postfix with Debian's files and no filterd, that delivers by `transport`."""
         if not (STOCK / "master.cf.dist").exists():
