@@ -214,4 +214,8 @@ class Office:
         if "Traceback" in self.log:
             found.append(f"a traceback in the log:\n{self.log}")
         found += [f"in the log: {line}" for line in self.log.splitlines() if PRIVATE in line]
+        said = "".join(str(call.arguments) for call in self.slack.calls() if call.method in SAID)
+        for secret in (self.slack.bot_token, self.slack.app_token, self.slack.signing_secret):
+            if secret in self.log or secret in said:
+                found.append("a token in the log, or said to people")
         return found

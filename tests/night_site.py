@@ -115,11 +115,11 @@ def text_of(number: int) -> str:
     return f"subject {letters}\nfrom: someone\n\n{what} {own}"
 
 
-def begin(settings: Settings, **changes) -> tuple[Night, int]:
-    """A run that was asked for, taken by this process; and its number."""
+def begin(settings: Settings, at=lambda name: None, **changes) -> tuple[Night, int]:
+    """A run that was asked for, taken by this process; and its number. `at` as for `Silent`."""
     database = open_database(settings.database)
     now = datetime.now(UTC)
     lease = take_lease(database, LEASE, "test", now=now, lasts=timedelta(minutes=10))
     request_run(database, "anna", "cli", now)
     run = take_run(database, "test", lease.token, now)
-    return Night(database, settings, OWN, run, lease.token, observer=Silent(), **changes), run.id
+    return Night(database, settings, OWN, run, lease.token, observer=Silent(at), **changes), run.id

@@ -120,34 +120,6 @@ def test_the_daemon_works_under_the_filter_of_its_unit(site):
         daemon.end()
 
 
-NIGHT = """
-import sys
-from pathlib import Path
-from night_site import begin, make_site
-night, _ = begin(make_site(Path(sys.argv[1]), Path(sys.argv[2])), decide=lambda _: (True, ""))
-print(night.go())
-"""
-
-
-@pytest.mark.scenario("P15", "a night runs under the unit's system-call filter", "it trains, exports, judges and promotes")  # fmt: skip
-@pytest.mark.trainer
-@pytest.mark.timeout(600)
-def test_a_night_works_under_the_filter_of_its_unit(tmp_path):
-    from night_site import make_champion
-
-    script = tmp_path / "night.py"
-    script.write_text(NIGHT)
-    site, champion = tmp_path / "site", make_champion(tmp_path / "champion")
-    done = subprocess.run(
-        [sys.executable, SANDBOX, TRAINER, sys.executable, script, site, champion],
-        env=environment(PYTHONPATH=os.pathsep.join([str(ROOT), str(ROOT / "tests")])),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stdout == "promoted\n", done.stderr
-
-
 def test_nothing_works_under_a_filter_that_allows_too_little(tmp_path):
     unit = tmp_path / "strict.service"
     unit.write_text("[Service]\nSystemCallFilter=@basic-io execve\n")

@@ -9,7 +9,9 @@ from mail_bombs import THEMES
 from mail_fixtures import attachment, html_mail, mail, multipart
 
 ROOT = Path(__file__).resolve().parents[2]
-WORDS = (ROOT / "tests/data/golden/labels.tsv").read_text(errors="replace").split()
+WORDS = re.findall(r"\w+", (ROOT / "tests/data/golden/labels.tsv").read_text())
+LETTERS_A_WORD = 7  # with the blank
+WORDS_A_LINE = 12
 FORGED = re.compile(rb"(?i)x-(filterd|spam)")
 LARGEST_BOMB = 3_000_000  # bytes; larger ones would make it an hour of bombs alone
 # In percent. Bombs are dear, so few of them are much of the work.
@@ -72,26 +74,25 @@ class MailBag:
     def _bomb(self):
         while True:
             make = self._random.choice(self._makers)
-            if make not in self._bombs and len(raw := make()) > LARGEST_BOMB:
-                self._makers.remove(make)
-                continue
-            return self._bombs.setdefault(make, raw)
+            if make not in self._bombs:
+                self._bombs[make] = make()
+            if len(self._bombs[make]) <= LARGEST_BOMB:
+                return self._bombs[make]
+            self._makers.remove(make)
+            del self._bombs[make]
 
     def _size(self, least, most):
         """Small ones are more frequent: evenly spread over the logarithm."""
         return int(least * (most / least) ** self._random.random())
 
     def _word(self):
-        return re.sub(r"\W", "", self._random.choice(WORDS)) or "and"
+        return self._random.choice(WORDS)
 
     def _prose(self, size):
-        words, length = [], 0
-        while length < size:
-            words.append(self._word() + ("." if self._random.random() < 0.1 else ""))
-            if self._random.random() < 0.1:
-                words[-1] += "\r\n"
-            length += len(words[-1]) + 1
-        return " ".join(words)
+        words = self._random.choices(WORDS, k=size // LETTERS_A_WORD + 1)
+        return ".\r\n".join(
+            " ".join(words[at : at + WORDS_A_LINE]) for at in range(0, len(words), WORDS_A_LINE)
+        )
 
     def _fields(self):
         return {
@@ -111,9 +112,8 @@ class MailBag:
 
 
 def crlf(raw):
-    """Every line end a CRLF, also the last."""
-    raw = re.sub(rb"\r\n|\r|\n", b"\r\n", raw)
-    return raw if raw.endswith(b"\r\n") else raw + b"\r\n"
+    """What comes out of it: every line end a CRLF, and one more where it does not end in one."""
+    return re.sub(rb"\r\n|\r|\n", b"\r\n", raw if raw.endswith(b"\r\n") else raw + b"\r\n")
 
 
 def is_forged(raw):
