@@ -18,9 +18,16 @@ class SettingsError(FilterdError):
 
 
 class BundleError(FilterdError):
-    """A bundle is missing, incomplete, altered, or of a format this version cannot read."""
+    """A bundle is missing, incomplete, altered, or of a format this version cannot read.
+
+    `what` is wrong with it, without the folder's name and what to do.
+    """
 
     exit_code = 66  # EX_NOINPUT
+
+    def __init__(self, text: str, *, what: str = "") -> None:
+        super().__init__(text)
+        self.what = what or text
 
 
 class StoreError(FilterdError):

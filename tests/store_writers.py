@@ -71,12 +71,32 @@ def write_batches(url, first, size, told, batches=None):
     database.close()
 
 
+class WatchedRecorder(Recorder):
+    """Knows how long the database took at most to write a batch, the one in hand too."""
+
+    _longest = 0.0
+    _since = None
+
+    def _write(self, batch):
+        self._since = time.monotonic()
+        super()._write(batch)
+        self._longest, self._since = self.longest_write, None
+
+    @property
+    def longest_write(self):
+        since = self._since
+        return max(self._longest, 0.0 if since is None else time.monotonic() - since)
+
+
 def record_mails(url, first, told):
-    """Hand records over from number `first` on, as a worker does; tell each and when that was."""
-    recorder = Recorder(open_database(url))
+    """Hand records over from number `first` on, as a worker does.
+
+    Tell the number of each, when that was, and how long a write has taken at most until then.
+    """
+    recorder = WatchedRecorder(open_database(url))
     for number in count(first):
         recorder.record(make_record(number, helo="recorder"))
-        told.send((number, time.monotonic()))
+        told.send((number, time.monotonic(), recorder.longest_write))
         time.sleep(SECONDS_BETWEEN_MAILS)  # mail does not come faster
 
 

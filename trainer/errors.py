@@ -21,6 +21,12 @@ class BaseModelError(FilterdError):
     exit_code = 69  # EX_UNAVAILABLE
 
 
+class DamagedError(FilterdError):
+    """A run's bundle is not, or no longer, what was made; it must not serve."""
+
+    exit_code = 70  # EX_SOFTWARE
+
+
 class TrainingError(FilterdError):
     """A run cannot go on: its work folder belongs to another run, or its result is not fit."""
 

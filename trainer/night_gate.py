@@ -44,6 +44,8 @@ def judge(
     known = joined(sets.golden, sets.validation)
     others = [task for task in tasks if task != SPAM]
     return [
+        # First: of a bundle that gives other scores than its own, no other figure says anything.
+        rules.reproduced(reproduced=golden_reproduced),
         rules.golden_ham(sets.golden, thresholds),
         rules.newest_ham(sets.newest, thresholds, limits),
         rules.newest_unlabelled(sets.newest, thresholds, limits),
@@ -57,7 +59,6 @@ def judge(
         rules.int8_verdicts(comparison),
         rules.no_more_than("latency", MILLISECONDS, milliseconds, limits.latency),
         rules.no_more_than("size", BYTES, bytes, limits.size),
-        rules.reproduced(reproduced=golden_reproduced),
     ]
 
 

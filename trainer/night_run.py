@@ -10,20 +10,23 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 import torch
 
 from filterd.asking import opinion_on
+from filterd.errors import BundleError
 from filterd.model.bundle import Bundle, verify
 from filterd.model.champion import champion_path
-from filterd.model.encoder import open_encoder
+from filterd.model.encoder import Encoder, open_encoder
 from filterd.model.manifest import SPAM_TASK
 from filterd.store import models, runs
 from filterd.store.changes import change_mark
@@ -32,6 +35,7 @@ from filterd.store.training import labelled_records
 from filterd.teaching import MOST_LESSONS, learn_all
 from trainer.candidate import CANDIDATE, Order, make_bundle, train
 from trainer.dataset import digest
+from trainer.errors import DamagedError
 from trainer.finetune import Recipe
 from trainer.golden_set import load_golden
 from trainer.night_content import summary_line
@@ -77,6 +81,8 @@ if TYPE_CHECKING:
     from trainer.night_rules import Rule
     from trainer.observer import Observer
     from trainer.settings import TrainerSettings
+
+Checked = TypeVar("Checked", Bundle, Encoder)
 
 BY = "trainer"
 # Recent mails: on which int8 is compared with full precision, and the candidate with the site.
@@ -136,7 +142,18 @@ class Night:
         tasks = {task.name: task.labels for task in champion.tasks}
         data = only_known(data, {**tasks, **order.new_tasks})
         position = self._stage(TRAINING, lambda: train(order, data.examples, self._observer))
-        candidate = self._stage(EXPORT, lambda: self._export(order, data, position.best))
+        candidate = None
+        try:
+            candidate = self._stage(EXPORT, lambda: self._export(order, data, position.best))
+            return self._into_service(champion, candidate, data)
+        except DamagedError as error:
+            ended = self._finish("failed", str(error), Ending(champion, data, candidate))
+            # Published, perhaps, but never in service.
+            shutil.rmtree(self._settings.models / order.version, ignore_errors=True)
+            return ended
+
+    def _into_service(self, champion: Bundle, candidate: Bundle, data: SiteData) -> str:
+        """From the gate on; DamagedError if the bundle changes on its way."""
         judged = self._stage(GATE, lambda: self._judge(champion, candidate, data))
         passed, reason = self._decide(judged.rules)
         end = Ending(champion, data, candidate, judged)
@@ -248,7 +265,7 @@ class Night:
     def _export(self, order: Order, data: SiteData, best: Mapping[str, Any]) -> Bundle:
         for folder in (self._work / CANDIDATE, self._settings.models / order.version):
             if folder.exists():  # made, or even published, before a kill
-                return verify(folder)
+                return _require_sound(folder, verify)
         # int8 is compared with full precision on hundreds of texts, labelled or not: of a few, a
         # single one that lies at the threshold would decide.
         held = [each for each in data.examples if each.split == "validation"]
@@ -259,6 +276,7 @@ class Night:
         return make_bundle(order, data.examples, judged, provenance, self._observer)
 
     def _judge(self, champion: Bundle, candidate: Bundle, data: SiteData) -> NightVerdict:
+        _require_sound(candidate.path, verify)  # whether it is good is for the rules to say
         return judge_candidate(
             champion,
             candidate,
@@ -276,7 +294,8 @@ class Night:
         records = [record for record in records if record.id not in known]
         if not records:
             return
-        encoder = open_encoder(candidate.path, threads=torch.get_num_threads())
+        opened = partial(open_encoder, threads=torch.get_num_threads())
+        encoder = _require_sound(candidate.path, opened)
         found: dict[str, float] = {}
         for number, record in enumerate(records, start=1):
             (scores,) = encoder.encode([record.text])
@@ -289,9 +308,10 @@ class Night:
         place = self._settings.models / candidate.version
         runs.require_token(self._database, self._run.id, self._token)
         if not place.exists():
+            _require_sound(candidate.path, open_encoder)
             candidate.path.rename(place)
             _sync(place.parent)
-        bundle = verify(place)
+        bundle = _require_sound(place, verify)
         models.register_bundle(
             self._database,
             bundle.version,
@@ -304,6 +324,7 @@ class Night:
 
     def _shadow(self, bundle: Bundle) -> str | None:
         own = self._own
+        _require_sound(bundle.path, open_encoder)
         return watch_shadow(
             self._database,
             bundle,
@@ -316,6 +337,7 @@ class Night:
 
     def _promote(self, bundle: Bundle, end: Ending) -> str:
         self._observer.stage(PROMOTE)
+        _require_sound(bundle.path, open_encoder)  # it may have been in shadow for days
         content = self._content("promoted", "", end)
         runs.promote_run(
             self._database,
@@ -370,6 +392,14 @@ class Night:
             "seconds": self._seconds,
             "counts": end.data.counts,
         }
+
+
+def _require_sound(folder: Path, check: Callable[[Path], Checked]) -> Checked:
+    """What the check gives; DamagedError unless the bundle is still what was made."""
+    try:
+        return check(folder)
+    except BundleError as error:
+        raise DamagedError(f"The candidate's bundle was damaged: {error.what}") from None
 
 
 def _write_whole(file: Path, text: str) -> None:

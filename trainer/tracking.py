@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 
 PACKAGE = "mlflow"
 EXPERIMENT = "filterd"
-# MLflow's own defaults wait for minutes for a server that is down.
-PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
+# MLflow's own defaults wait for minutes for a server that is down, and tell its makers of each use.
+PATIENCE = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
 
 log = structlog.get_logger(__name__)
 

@@ -117,7 +117,7 @@ def load(path: Path) -> Bundle:
     if set(manifest.files) != set(expected):
         raise broken(path, f"{MANIFEST} must list exactly {', '.join(expected)}")
     fields = dict(manifest)
-    del fields["format_version"], fields["written_by"]
+    del fields["format_version"], fields["written_by"], fields["own_digest"]
     return Bundle(path=path, **fields)
 
 
@@ -228,7 +228,7 @@ def broken(path: Path, what: str, *, remedy: str = "") -> BundleError:
             if path == SHIPPED
             else "copy the bundle again, or roll back with `filterd models rollback`"
         )
-    return BundleError(f"{path}: not a usable bundle: {what}; {remedy}")
+    return BundleError(f"{path}: not a usable bundle: {what}; {remedy}", what=what)
 
 
 def _open_regular(path: Path) -> BufferedReader:
@@ -263,6 +263,7 @@ def _sync_folder(path: Path) -> None:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
-        named = f"{error.filename}: " if error.filename else ""
-        return f"{named}{error.strerror}"
+        # The path last: a trainer keeps no more than the beginning of a long line.
+        named = f" ({error.filename})" if error.filename else ""
+        return f"{error.strerror}{named}"
     return str(error)

@@ -6,6 +6,7 @@ that a wrong shape is a sentence and never a KeyError.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from dataclasses import asdict, dataclass
@@ -16,10 +17,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from filterd import __version__
 
-FORMAT_VERSION = 2  # 2 brought the linear model; 1 is read as a bundle without one
+# 2 brought the linear model, 3 the digest of bundle.json itself; older ones are read without.
+FORMAT_VERSION = 3
+WITH_OWN_DIGEST = 3
 SPAM_TASK = "spam"
 SPAM_LABELS = ("ham", "spam")
 SENTIMENT_TASK = "sentiment"
+NO_DIGEST = "0" * 64
 # Names that are already taken in the ONNX graph.
 RESERVED_NAMES = frozenset({"embedding", "input_ids", "attention_mask", "token_type_ids"})
 
@@ -88,10 +92,13 @@ class Manifest(BaseModel):
     golden: Annotated[tuple[GoldenMessage, ...], Field(min_length=1, max_length=1000)]
     files: dict[FileName, Digest]
     linear: Linear | None = None
+    own_digest: Digest | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         datetime.fromisoformat(self.created)  # its ValueError says what is wrong
+        if self.own_digest is None and self.format_version >= WITH_OWN_DIGEST:
+            raise ValueError("own_digest is missing")
         names = [task.name for task in self.tasks]
         if len(set(names)) != len(names) or not RESERVED_NAMES.isdisjoint(names):
             raise ValueError("task names must differ from each other and from the graph's own")
@@ -146,9 +153,12 @@ def parse_manifest(text: bytes) -> Manifest:
             raise NewerFormatError(found.format_version, found.written_by)
         if found.format_version < 1:
             raise ValueError(f"there is no bundle format {found.format_version}")
-        return Manifest.model_validate_json(text, strict=True)
+        manifest = Manifest.model_validate_json(text, strict=True)
     except ValidationError as error:
         raise ValueError(_first_error(error)) from None
+    if manifest.own_digest not in {None, _digest_of_rest(text, manifest.own_digest)}:
+        raise ValueError("it is not as it was published (own_digest differs)")
+    return manifest
 
 
 def dump_manifest(fields: dict[str, Any]) -> bytes:
@@ -163,14 +173,30 @@ def dump_manifest(fields: dict[str, Any]) -> bytes:
         "tasks": [asdict(task) for task in fields["tasks"]],
         "golden": [asdict(message) for message in fields["golden"]],
         "linear": asdict(linear) if (linear := fields.get("linear")) else None,
+        "own_digest": NO_DIGEST,
     }
     try:
         text = json.dumps(fields, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     except TypeError as error:
         raise ValueError(str(error)) from None
     encoded = f"{text}\n".encode(errors="surrogatepass")
+    digest = _digest_of_rest(encoded, NO_DIGEST)
+    encoded = encoded.replace(_entry(NO_DIGEST), _entry(digest))
     parse_manifest(encoded)
     return encoded
+
+
+def _digest_of_rest(text: bytes, own: str | None) -> str:
+    """SHA-256, in hex, of `bundle.json` with nothing in the place of its own digest.
+
+    Byte by byte, since a threshold that is a little off is as sound as any to look at.
+    """
+    rest = text.replace(_entry(own or NO_DIGEST), _entry(NO_DIGEST))
+    return hashlib.sha256(rest).hexdigest()
+
+
+def _entry(digest: str) -> bytes:
+    return f'"own_digest": "{digest}"'.encode()
 
 
 def _first_error(error: ValidationError) -> str:

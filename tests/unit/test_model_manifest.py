@@ -58,10 +58,23 @@ def test_what_is_dumped_is_parsed_again():
     assert {name: getattr(manifest, name) for name in FIELDS} == FIELDS
 
 
-def test_a_newer_format_names_the_release_that_wrote_it():
-    text = b'{"format_version": 3, "written_by": "0.9", "tasks": "of another shape"}'
+def test_one_changed_byte_is_refused_wherever_it_is():
+    for place in range(len(SOUND)):
+        changed = bytearray(SOUND)
+        changed[place] ^= 1
+        with pytest.raises(ValueError, match="."):
+            parse_manifest(bytes(changed))
 
-    with pytest.raises(NewerFormatError, match="its format is 3") as caught:
+
+def test_a_format_that_has_a_digest_is_none_without_it():
+    with pytest.raises(ValueError, match="own_digest is missing"):
+        parse_manifest(altered("own_digest", ...))
+
+
+def test_a_newer_format_names_the_release_that_wrote_it():
+    text = b'{"format_version": 4, "written_by": "0.9", "tasks": "of another shape"}'
+
+    with pytest.raises(NewerFormatError, match="its format is 4") as caught:
         parse_manifest(text)
     assert caught.value.written_by == "0.9"
 
