@@ -10,6 +10,7 @@ PIP     := $(BIN)/pip --disable-pip-version-check
 TORCH   ?= torch==2.13.0
 # Slack's Web API on this machine; 0.12 needs Node.js 24.
 EMULATOR := emulate@0.11.2
+AUDIT    := pip-audit==2.10.1
 CORPORA ?=
 OUT     ?= build/bundle
 MINUTES ?= 60
@@ -17,7 +18,7 @@ SECONDS ?= 600
 COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --no-annotate --python-version 3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-fast test-kills test-store-kills reliability ledger fuzz soak lint format bench fortnight bundle docs pictures slack lock servers clean
+.PHONY: help run demo test test-fast test-kills test-store-kills reliability ledger fuzz soak lint audit format bench fortnight bundle docs pictures slack lock servers clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -54,11 +55,15 @@ fuzz: $(VENV)/.dev ## look for mail that breaks reading or stamping, each target
 soak: $(VENV)/.dev ## an hour of mixed mail through the daemon: does it lose, leak or slow down? make soak [MINUTES=60]
 	$(BIN)/python tests/bench/soak.py --minutes $(MINUTES)
 
-lint: $(VENV)/.dev ## ruff, mypy, import-linter
+lint: $(VENV)/.dev ## ruff, mypy, import-linter, bandit
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --recursive filterd bot trainer --tests B613,B614,B615 # what ruff's S rules lack
+
+audit: $(VENV)/.dev ## known vulnerabilities in what we depend on; needs pypi.org or a mirror with its JSON API
+	$(BIN)/uv tool run --quiet --from "$(AUDIT)" pip-audit --strict --disable-pip --require-hashes -r requirements/base.txt -r requirements/dev.txt
 
 format: $(VENV)/.dev ## put the code into shape
 	$(BIN)/ruff check --fix .
@@ -92,12 +97,12 @@ slack: $(VENV)/.slack ## the Slack of the tests (Node.js 20)
 
 servers: ## (root, Debian) what the tests start: mail and database servers, a browser for pictures
 	apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postfix dovecot-core dovecot-lmtpd postgresql chromium fonts-noto-color-emoji fonts-liberation
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postfix dovecot-core dovecot-lmtpd postgresql systemd libseccomp2 chromium fonts-noto-color-emoji fonts-liberation
 	command -v npm >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nodejs npm
 
 lock: $(VENV)/.dev ## resolve requirements/*.txt anew from pyproject.toml
 	echo 'torch ; python_version < "0"' > $(VENV)/no-torch.txt
-	$(COMPILE) pyproject.toml --extra postgres --extra bot --extra trainer --extra dev --override $(VENV)/no-torch.txt -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra postgres --extra encryption --extra bot --extra trainer --extra dev --override $(VENV)/no-torch.txt -o requirements/dev.txt
 	$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/base.txt
 	printf 'hatchling\neditables\n' | $(COMPILE) - -o requirements/build.txt
 	printf 'atheris>=3,<4\n' | $(COMPILE) - -o requirements/fuzz.txt

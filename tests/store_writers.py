@@ -119,6 +119,7 @@ def label_and_undo(url, message_ids, by, told):
         told.send(label)
         if number % UNDONE == 0:
             told.send(undo_label(database, label.id, by, "cli"))
+        time.sleep(SECONDS_BETWEEN_MAILS)  # nor are people faster
 
 
 def back_up_again_and_again(url, target, told):

@@ -71,13 +71,16 @@ class MultiTaskBert(BertPreTrainedModel):  # type: ignore[misc] # transformers h
 def start_from(base: BaseModel, tasks: Mapping[str, tuple[str, ...]]) -> MultiTaskBert:
     """The base's encoder under fresh heads. Raises BaseModelError if it is no BERT."""
     try:
-        config = AutoConfig.from_pretrained(base.source)
+        config = AutoConfig.from_pretrained(base.source)  # nosec B615  # a name that a person gave
         if config.model_type != "bert":
             raise BaseModelError(f"{base.source}: a {config.model_type} model, but BERT is needed")
         config.tasks = {name: list(labels) for name, labels in tasks.items()}
         # Without it the attention kernel of PyTorch's CPU build takes its slow path.
         config.attention_probs_dropout_prob = 0.0
-        encoder = BertModel.from_pretrained(base.source, config=config, add_pooling_layer=False)
+        # No pickle: it could run what whoever made it likes.
+        encoder = BertModel.from_pretrained(  # nosec B615  # as above
+            base.source, config=config, add_pooling_layer=False, use_safetensors=True
+        )
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise BaseModelError(f"{base.source}: cannot be loaded: {reason}") from None

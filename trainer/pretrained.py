@@ -55,9 +55,10 @@ class BaseModel:
         from huggingface_hub import hf_hub_download  # noqa: PLC0415 - the default needs no hub
 
         try:
-            return Path(hf_hub_download(self.source, TOKENIZER))
+            file = hf_hub_download(self.source, TOKENIZER)  # nosec B615  # a name that a person gave
         except (OSError, ValueError) as error:
             raise BaseModelError(f"{self.source}: no {TOKENIZER} on the hub ({error})") from None
+        return Path(file)
 
 
 PINNED: Mapping[str, PinnedWheel] = {

@@ -5,7 +5,8 @@
 Letters, MIME of all sizes, broken mail and bombs, from clients that come by chance and leave as
 they like; labels are given and undone, /metrics is read, settings are read anew. In the first
 third workers are replaced (SIGHUP); then the same ones stay, and SIGHUPs are refused for wrong
-settings. Writes soak.json and soak.svg, prints the checks, exits 1 if one fails.
+settings. A worker takes some ten minutes to find its size, so the check of memory means nothing
+in less than half an hour. Writes soak.json and soak.svg, prints the checks, exits 1 if one fails.
 """
 
 import argparse

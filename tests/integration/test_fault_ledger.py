@@ -209,7 +209,7 @@ def show(figures):
     print(json.dumps(figures))
 
 
-@pytest.mark.timeout(3600 if LONG else 120)
+@pytest.mark.timeout(7200 if LONG else 300)
 @pytest.mark.scenario(
     "F90",
     "every fault at once, at random from a fixed seed: the line to the next hop, kills, restarts, reloads, locks, model changes",

@@ -1,11 +1,12 @@
 """Backups while others write, and what is left of one that fails: a whole copy or none."""
 
-import contextlib
 import fcntl
 import os
 import random
 import subprocess
 import sys
+import threading
+from multiprocessing.connection import wait
 
 import pytest
 from daemon_process import environment
@@ -14,8 +15,8 @@ from store_records import make_record
 from store_writers import (
     back_up_again_and_again,
     label_and_undo,
+    record_mails,
     start,
-    write_batches,
 )
 
 from filterd.errors import StoreError
@@ -30,9 +31,9 @@ pytest_plugins = ("daemon_fixtures", "store_fixtures")
 
 LONG = bool(os.environ.get("STORE_LONG"))
 KILLS = 200 if LONG else 10
-PATIENCE = 30
+PATIENCE = 60
 WORKERS = 2
-ENOUGH_LABELS = 20
+ENOUGH = 20
 LETTER = (
     "From: {name}@{name}.example\r\nSubject: Your parcel\r\n\r\n"
     "Dear {name}, your parcel {number} could not be delivered since the shipping fee is unpaid."
@@ -65,29 +66,50 @@ def command(folder, *arguments, **limits):
     )
 
 
-@contextlib.contextmanager
-def four_writers(url, message_ids):
-    """Two that write records and two that label; told is every label that they were promised."""
-    batches = [start(write_batches, url, first * 10**6, 20) for first in (1, 2)]
-    labels = [start(label_and_undo, url, message_ids, by) for by in ("bob", "carol")]
-    told = []
+class FourWriters:
+    """Two that record mails and two that label, heard all the time: none has to wait to tell."""
 
-    def hear():
-        """Labels that were acknowledged by now, some new ones of each."""
-        for _, pipe in labels:
-            told.extend(pipe.recv() for _ in range(ENOUGH_LABELS))
-        for _, pipe in batches:
-            pipe.recv()
-        return list(told)
+    def __init__(self, url, message_ids):
+        self._writers = [start(record_mails, url, first * 10**6) for first in (1, 2)]
+        self._writers += [start(label_and_undo, url, message_ids, by) for by in ("bob", "carol")]
+        self._told = {pipe: [] for _, pipe in self._writers}
+        self._news = threading.Condition()
+        self._listener = threading.Thread(target=self._listen)
 
-    try:
-        yield hear
-    finally:
-        for process, _ in batches + labels:
+    def __enter__(self):
+        self._listener.start()
+        return self
+
+    def __exit__(self, *_):
+        for process, _ in self._writers:
             process.kill()
-        for process, pipe in batches + labels:
+        self._listener.join(PATIENCE)
+        for process, pipe in self._writers:
             process.join(PATIENCE)
             pipe.close()
+
+    def acknowledged(self):
+        """The labels that were promised by now, some new ones of each."""
+        with self._news:
+            before = {pipe: len(told) for pipe, told in self._told.items()}
+            assert self._news.wait_for(
+                lambda: all(len(self._told[pipe]) >= before[pipe] + ENOUGH for pipe in before),
+                PATIENCE,
+            )
+            return [one for told in self._told.values() for one in told if isinstance(one, Label)]
+
+    def _listen(self):
+        left = list(self._told)
+        while left:
+            for pipe in wait(left):
+                try:
+                    one = pipe.recv()
+                except EOFError:
+                    left.remove(pipe)
+                    continue
+                with self._news:
+                    self._told[pipe].append(one)
+                    self._news.notify_all()
 
 
 def label_rows(database):
@@ -113,11 +135,11 @@ def test_a_backup_made_under_load_restores_to_a_site_that_judges_as_it_was_taugh
     others = [make_record(number) for number in range(200)]
     write_batch(database, others)
     taught = label_once_recorded(daemon, database, header(first, "X-Filterd-Id"))
-    with four_writers(f"sqlite:///{file}", [record.id for record in others]) as hear:
-        acknowledged = [taught, *hear()]
+    with FourWriters(f"sqlite:///{file}", [record.id for record in others]) as writers:
+        acknowledged = [taught, *writers.acknowledged()]
         ran = command(site, "db", "backup", "copy.db")
         assert (ran.returncode, ran.stderr) == (0, "")
-        hear()  # they are at work still
+        writers.acknowledged()  # they are at work still
         assert daemon.send(parcel(1))[0] == 250
     database.close()
     daemon.end()
@@ -166,8 +188,8 @@ def test_a_dump_of_postgresql_made_under_load_has_all_that_was_acknowledged(
 
     schema = make_url(url).query["options"].rpartition("=")[2]
     address = ["-h", postgres_server, "-U", "filterd"]
-    with four_writers(url, [record.id for record in others]) as hear:
-        acknowledged = hear()
+    with FourWriters(url, [record.id for record in others]) as writers:
+        acknowledged = writers.acknowledged()
         dump = [
             BINARIES[-1] / "pg_dump",
             *address,
@@ -178,7 +200,7 @@ def test_a_dump_of_postgresql_made_under_load_has_all_that_was_acknowledged(
             "postgres",
         ]
         subprocess.run(dump, check=True)
-        hear()
+        writers.acknowledged()
     database.close()
     name = f"restored_{schema}"
     subprocess.run([BINARIES[-1] / "createdb", *address, name], check=True)
