@@ -62,7 +62,7 @@ lint: $(VENV)/.dev ## ruff, mypy, import-linter, bandit
 	$(BIN)/lint-imports
 	$(BIN)/bandit --quiet --recursive filterd bot trainer --tests B613,B614,B615 # what ruff's S rules lack
 
-audit: $(VENV)/.dev ## known vulnerabilities in what we depend on; needs pypi.org or a mirror with its JSON API
+audit: $(VENV)/.dev ## known vulnerabilities in what we depend on; needs a package index that tells them
 	$(BIN)/uv tool run --quiet --from "$(AUDIT)" pip-audit --strict --disable-pip --require-hashes -r requirements/base.txt -r requirements/dev.txt
 
 format: $(VENV)/.dev ## put the code into shape

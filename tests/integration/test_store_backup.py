@@ -30,7 +30,7 @@ from filterd.store.schema import upgrade
 pytest_plugins = ("daemon_fixtures", "store_fixtures")
 
 LONG = bool(os.environ.get("STORE_LONG"))
-KILLS = 200 if LONG else 10
+KILLS = 200 if LONG else 6
 PATIENCE = 60
 WORKERS = 2
 ENOUGH = 20

@@ -100,7 +100,7 @@ def test_killed_at_random_moments_all_labels_and_all_but_the_last_records_are_th
         worker, records = start(record_mails, url, first)
         labeller, labels = start(label_and_undo, url, ids, f"p{number}")
         assert all(pipe.poll(PATIENCE) for pipe in (records, labels))  # they are at work
-        told = hear([records, labels], chance.uniform(0, 2 * FLUSH_EVERY))
+        told = hear([records, labels], chance.uniform(0, 1.5 * FLUSH_EVERY))
         moment = kill(chance.sample([worker, labeller], 2))
         handed = told[0] + listen(records)
         acknowledged |= {label.id: label for label in told[1] + listen(labels)}

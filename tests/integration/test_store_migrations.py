@@ -46,7 +46,7 @@ pytest_plugins = ("store_fixtures",)
 
 LONG = bool(os.environ.get("STORE_LONG"))
 # Of the statements of an upgrade, each so-manieth is one before which it is killed.
-STEP = 1 if LONG else 5
+STEP = 1 if LONG else 7
 OLD = REVISIONS[:-1]
 
 
