@@ -136,6 +136,7 @@ def test_there_are_rows_for_every_table():
     assert ROWS.keys() == Base.metadata.tables.keys()
 
 
+@pytest.mark.timeout(900 if LONG else 120)
 @pytest.mark.scenario(
     "S21",
     "kill -9 between the statements of an upgrade",
