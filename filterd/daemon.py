@@ -10,24 +10,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import shutil
 import signal
 import socket
-import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from filterd.clock import ClockWatch
 from filterd.errors import FilterdError, NextHopError, SettingsError
 from filterd.listening import bind, require_clients
-from filterd.privileges import account, drop, environment_of_children, warn_of_root
+from filterd.privileges import account, drop, warn_of_root
+from filterd.processes import (
+    FIRST_BACKOFF_SECONDS,
+    HEALTHY_SECONDS,
+    Process,
+    Slot,
+    WorkerFailedError,
+    hear_ready,
+    how_it_ended,
+    send_signal,
+    spawn_worker,
+)
 from filterd.settings import (
     FIXED_SETTINGS,
     Settings,
@@ -42,56 +48,15 @@ if TYPE_CHECKING:
 
     from filterd.incidents import Incidents
     from filterd.store.database import Database
-    from filterd.store.retention import Purged
 
 log = structlog.get_logger()
 
-START_SECONDS = 60.0
 # On top of drain_timeout: for records on their way to the database.
 KILL_GRACE_SECONDS = 15.0
-FIRST_BACKOFF_SECONDS = 0.5
 LONGEST_BACKOFF_SECONDS = 30.0
-HEALTHY_SECONDS = 60.0
-PURGE_SECONDS = 3600.0
-REPORT_BYTES = 4096
 CANCEL_SECONDS = 0.1
 # A reload that changes these is refused if what they name does not answer.
 NEXT_HOP_SETTINGS = ("next_hop", "quarantine", "next_hop_tls")
-
-
-class WorkerFailedError(FilterdError):
-    """A worker ended before it was ready; the text is what it said of that."""
-
-    def __init__(self, text: str, exit_code: int = 70) -> None:  # 70: EX_SOFTWARE
-        super().__init__(text)
-        self.exit_code = exit_code
-
-
-@dataclass(eq=False)
-class Process:
-    """One running worker."""
-
-    child: asyncio.subprocess.Process
-    channel: socket.socket  # the worker reports on it, and ends when it closes
-    started: float
-    retired: bool = False
-
-    @property
-    def is_healthy(self) -> bool:
-        """It has run for long enough to say that it can."""
-        return time.monotonic() - self.started >= HEALTHY_SECONDS
-
-
-@dataclass
-class Slot:
-    """A listening socket and the worker that serves it now."""
-
-    number: int
-    sock: socket.socket
-    current: Process | None = None
-    backoff: float = FIRST_BACKOFF_SECONDS
-    # Held while its worker is being replaced: a crash during a reload must not give it two.
-    changing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Supervisor:
@@ -114,6 +79,7 @@ class Supervisor:
     async def run(self) -> None:
         """Check, bind, start, watch, and drain in the end. Raises FilterdError if it cannot."""
         from filterd.admin import AdminServer
+        from filterd.housekeeping import keep_house
 
         settings = self._settings
         self._slots = [
@@ -132,7 +98,9 @@ class Supervisor:
             self._drop_root(settings)
             self._listen_to_signals()
             await self._unless_stopped(self._open(admin.address if admin else ""))
-            housekeeping = asyncio.create_task(self._keep_house(), name="housekeeping")
+            housekeeping = asyncio.create_task(
+                keep_house(lambda: self._settings), name="housekeeping"
+            )
             await self._ended.wait()
         finally:
             if housekeeping is not None:
@@ -259,78 +227,25 @@ class Supervisor:
             await self._start(slot)
             if old is not None:
                 old.retired = True
-                _signal(old, signal.SIGUSR1)
+                send_signal(old, signal.SIGUSR1)
 
     async def _start(self, slot: Slot) -> None:
         """Start a worker on the slot's socket and wait until it is ready; WorkerFailedError."""
-        process = await self._spawn_worker(slot)
+        process = await spawn_worker(slot, self._metrics_folder)
         child = process.child
         self._processes.add(process)
         if self._ended.is_set():
-            _signal(process, signal.SIGTERM)
+            send_signal(process, signal.SIGTERM)
         try:
-            await self._hear_ready(slot, process)
+            await hear_ready(slot, process, self._settings, self._text_keys)
         except BaseException:
-            _signal(process, signal.SIGKILL)
+            send_signal(process, signal.SIGKILL)
             await child.wait()
             self._forget(process)
             raise
         slot.current = process
         self._spawn(self._watch(slot, process), f"worker {slot.number}")
         asyncio.get_running_loop().call_later(HEALTHY_SECONDS, self._see_whether_all_is_well)
-
-    async def _spawn_worker(self, slot: Slot) -> Process:
-        """A process on the slot's socket, and our end of its channel; WorkerFailedError."""
-        with contextlib.ExitStack() as ends:
-            try:
-                ours, theirs = map(ends.enter_context, socket.socketpair())
-                ours.setblocking(False)
-                listen, channel = slot.sock.fileno(), theirs.fileno()
-                command = [sys.executable, "-m", "filterd.worker", "--number", str(slot.number)]
-                child = await asyncio.create_subprocess_exec(
-                    *[*command, "--listen-fd", str(listen), "--channel-fd", str(channel)],
-                    pass_fds=(listen, channel),
-                    env={
-                        **environment_of_children(os.environ),
-                        "PROMETHEUS_MULTIPROC_DIR": self._metrics_folder,
-                    },
-                    start_new_session=True,  # Ctrl-C is for the supervisor
-                )
-            except (OSError, RuntimeError, MemoryError) as error:
-                # No descriptor, process, thread or memory to be had now. RuntimeError: no thread
-                # for asyncio to wait for the child; without its channel that one ends by itself.
-                reason = getattr(error, "strerror", None) or type(error).__name__
-                raise WorkerFailedError(f"worker {slot.number}: {reason}") from None
-            ends.pop_all()
-            theirs.close()
-        return Process(child, ours, time.monotonic())
-
-    async def _hear_ready(self, slot: Slot, process: Process) -> None:
-        """Tell a worker its settings and wait until it serves; WorkerFailedError if it does not.
-
-        They are told, keys too, not read by the worker: one that takes the place of another after
-        a crash must not take up a file that is just being edited, was refused, or is gone.
-        """
-        loop = asyncio.get_running_loop()
-        told = {"settings": self._settings.model_dump(mode="json"), "text_keys": self._text_keys}
-        line = json.dumps(told).encode() + b"\n"
-        report = b""
-        try:
-            async with asyncio.timeout(START_SECONDS):
-                with contextlib.suppress(ConnectionError):  # its end is news enough
-                    await loop.sock_sendall(process.channel, line)
-                    report = await loop.sock_recv(process.channel, REPORT_BYTES)
-        except TimeoutError:
-            raise WorkerFailedError(
-                f"worker {slot.number} was not ready within {START_SECONDS:.0f} s"
-            ) from None
-        word, _, rest = report.decode(errors="replace").partition(" ")
-        if word == "failed":
-            exit_code, _, text = rest.partition(" ")
-            raise WorkerFailedError(text, int(exit_code))
-        if word != "ready":
-            code = await process.child.wait()
-            raise WorkerFailedError(f"worker {slot.number} ended before it was ready (code {code})")
 
     async def _watch(self, slot: Slot, process: Process) -> None:
         """Wait for a worker's end and start its successor unless the end was asked for."""
@@ -346,7 +261,7 @@ class Supervisor:
             return
         log.error("worker died", worker=slot.number, code=code)
         if self._incidents is not None:
-            self._incidents.started("worker", f"worker {slot.number} {_how_it_ended(code)}")
+            self._incidents.started("worker", f"worker {slot.number} {how_it_ended(code)}")
         if process.is_healthy:
             slot.backoff = FIRST_BACKOFF_SECONDS
         while slot.current is None and not await self._ends_within(slot.backoff):
@@ -387,28 +302,9 @@ class Supervisor:
         self._processes.discard(process)
         mark_process_dead(process.child.pid, path=self._metrics_folder)  # type: ignore[no-untyped-call]
 
-    async def _keep_house(self) -> None:
-        """Retention, once an hour, unless the clock was put forward."""
-        clock = ClockWatch()
-        while True:
-            try:
-                if doubt := clock.seconds_of_doubt():
-                    log.error("clock put forward, nothing is removed yet", seconds=round(doubt))
-                else:
-                    removed = await asyncio.to_thread(_purge, self._settings)
-                    log.info("retention", messages=removed.messages, texts=removed.texts)
-                    if not removed.wiped:
-                        log.warning("what was removed is in the database's log yet, it is read")
-            except FilterdError as error:
-                log.error("retention failed, next try in an hour", error=str(error))  # noqa: TRY400  # one line says it
-            except Exception:
-                # A bug in here must not be the end of all retention.
-                log.exception("retention failed, next try in an hour")
-            await asyncio.sleep(PURGE_SECONDS)
-
     def _signal_all(self, number: signal.Signals) -> None:
         for process in self._processes:
-            _signal(process, number)
+            send_signal(process, number)
 
     async def _stop(self) -> None:
         """Drain every worker; kill what has not ended when its time is over."""
@@ -462,36 +358,5 @@ def _upgrade(url: str, text_keys: Sequence[str]) -> None:
             log.error("kept mail cannot be read, labels of it teach nothing", error=str(error))  # noqa: TRY400  # one line says it
 
 
-def _purge(settings: Settings) -> Purged:
-    """Remove what retention does not keep; blocks. Raises StoreError."""
-    from filterd.store.database import open_database
-    from filterd.store.retention import purge
-
-    with contextlib.closing(open_database(settings.database)) as database:
-        return purge(
-            database,
-            now=datetime.now(UTC),
-            retention_days=settings.retention_days,
-            store_text=settings.store_text,
-        )
-
-
-def _how_it_ended(code: int) -> str:
-    """In words: by a signal, if the code is negative."""
-    if code >= 0:
-        return f"ended with exit code {code}"
-    with contextlib.suppress(ValueError):
-        return f"was ended by {signal.Signals(-code).name}"
-    return f"was ended by signal {-code}"
-
-
 def _differ(one: Settings, other: Settings, names: tuple[str, ...]) -> list[str]:
     return [name for name in names if getattr(one, name) != getattr(other, name)]
-
-
-def _signal(process: Process, number: signal.Signals) -> None:
-    # Not child.send_signal: it polls first, and if it meets the end of the child before asyncio's
-    # watcher does, it takes the exit code that the watcher then reports as 255.
-    if process.child.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process.child.pid, number)

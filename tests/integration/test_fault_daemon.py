@@ -26,6 +26,7 @@ import pytest
 from daemon_process import BASE, HAM, PATIENCE, SPAM, environment
 
 from filterd import daemon as daemon_module
+from filterd import housekeeping, processes
 from filterd.settings import Settings
 from filterd.store.database import open_database
 from filterd.store.incidents import since
@@ -321,7 +322,8 @@ async def becomes(condition):
 
 
 async def test_it_is_over_when_all_workers_have_served_for_a_while(site, monkeypatch):
-    monkeypatch.setattr(daemon_module, "HEALTHY_SECONDS", 0.2)
+    for module in (daemon_module, processes):
+        monkeypatch.setattr(module, "HEALTHY_SECONDS", 0.2)
     async with supervising(site) as supervisor:
         first = await becomes(lambda: supervisor._slots and supervisor._slots[0].current)
         os.kill(first.child.pid, signal.SIGKILL)
@@ -340,8 +342,8 @@ async def test_nothing_is_removed_by_its_age_after_the_clock_was_put_forward(sit
     def purge(_settings):
         pytest.fail("removed all the same")
 
-    monkeypatch.setattr(daemon_module, "ClockWatch", Doubtful)
-    monkeypatch.setattr(daemon_module, "_purge", purge)
+    monkeypatch.setattr(housekeeping, "ClockWatch", Doubtful)
+    monkeypatch.setattr(housekeeping, "_purge", purge)
     async with supervising(site):
         async with asyncio.timeout(PATIENCE):
             await told.wait()
