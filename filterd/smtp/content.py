@@ -14,10 +14,14 @@ from filterd.smtp.replies import TOO_LARGE, Reply
 
 if TYPE_CHECKING:
     from asyncio import StreamReader
+    from collections.abc import Iterator
 
     from filterd.smtp.config import SessionLimits
 
 END: Final = b"\r\n.\r\n"
+# What stands before a message's first line, as before any other.
+BEFORE: Final = b"\r\n"
+SLICE: Final = 65_536
 # A line that is one dot for a server that drops NULs, and is not stuffed for one that does not.
 _HIDDEN_END: Final = re.compile(rb"(?:\A|\n)\x00+\.\x00*\r")
 
@@ -35,12 +39,12 @@ async def receive(reader: StreamReader, max_size: int) -> bytes | None:
 
     Must be called with no input waiting, before the 354 goes out or in the same step. A message
     over `max_size` bytes is read to its end without being kept and None returned. Memory stays
-    below 4/3 of `max_size` (stuffing at its worst) plus the reader's buffer. Raises
-    asyncio.IncompleteReadError when the client leaves before the end.
+    below twice `max_size` plus the reader's buffer. Raises asyncio.IncompleteReadError when the
+    client leaves before the end.
     """
     chunks: list[bytes] = []
-    received = 0
-    most = max_size * 4 // 3 + len(END)
+    received = -len(BEFORE)  # of the message alone
+    before = b""
     at_end = False
     while not at_end:
         try:
@@ -49,37 +53,39 @@ async def receive(reader: StreamReader, max_size: int) -> bytes | None:
         except LimitOverrunError as overrun:
             # Not at the end, or the end is further on: what is surely before it can be taken.
             chunk = await reader.readexactly(overrun.consumed)
-        received += len(chunk)
-        if received <= most:
-            chunks.append(chunk)
+        if at_end:
+            chunk = chunk[: -len(END) + len(BEFORE)]
+        piece = (before + chunk).replace(b"\r\n.", b"\r\n")[len(before) :]
+        before = (before + chunk[-len(BEFORE) :])[-len(BEFORE) :]
+        kept = piece[max(-received, 0) :]
+        received += len(piece)
+        if received <= max_size:
+            chunks.append(kept)
         else:
             chunks.clear()
-    if received > most:
+    if received > max_size:
         return None
-    message = unstuff(b"".join(chunks))
-    return message if len(message) <= max_size else None
+    return b"".join(chunks)
 
 
 def begin(reader: StreamReader) -> None:
     """Make a message's first line like any other: an empty message is then CRLF.CRLF too."""
-    reader.feed_data(b"\r\n")
+    reader.feed_data(BEFORE)
 
 
-def unstuff(raw: bytes) -> bytes:
-    """The message in `raw`, which starts with the CRLF before it and ends with END."""
-    return raw[: -len(END) + 2].replace(b"\r\n.", b"\r\n")[2:]
+def stuff(message: bytes) -> Iterator[bytes]:
+    """`message` as it goes after DATA: CRLF line ends only, leading dots doubled, END behind it.
 
-
-def stuff(message: bytes) -> bytes:
-    """`message` as it goes after DATA: CRLF line ends only, leading dots doubled, END behind it."""
+    In slices, so that a large message is not in memory once more.
+    """
     if has_bare_newline(message):
         message = normalise(message)
-    stuffed = message.replace(b"\r\n.", b"\r\n..")
-    if stuffed.startswith(b"."):
-        stuffed = b"." + stuffed
-    if stuffed and not stuffed.endswith(b"\r\n"):
-        return stuffed + END
-    return stuffed + b".\r\n"
+    before = BEFORE
+    for start in range(0, len(message), SLICE):
+        piece = message[start : start + SLICE]
+        yield (before + piece).replace(b"\r\n.", b"\r\n..")[len(before) :]
+        before = (before + piece[-len(BEFORE) :])[-len(BEFORE) :]
+    yield END[len(BEFORE) :] if before == BEFORE else END
 
 
 def has_bare_newline(message: bytes) -> bool:

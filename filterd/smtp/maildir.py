@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from filterd.errors import NextHopError
+from filterd.smtp.content import SLICE
 from filterd.smtp.replies import Reply
 from filterd.smtp.transaction import Capabilities
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from filterd.smtp.transaction import Transaction
@@ -73,14 +74,19 @@ class MaildirNextHop:
     async def close(self) -> None:
         """Nothing is held open."""
 
-    def deliver(self, message: bytes) -> str:
-        """Write one message, LF line ends, and return its name; blocks. Raises OSError."""
+    def deliver(self, head: bytes, message: bytes) -> str:
+        """Write one message with `head` before it, both with LF line ends; its name.
+
+        Blocks. Raises OSError.
+        """
         _make_folders(self._path)
         name = self._make_name()
         temporary, final = self._path / "tmp" / name, self._path / "new" / name
         try:
             with os.fdopen(os.open(temporary, CREATE, 0o600), "wb") as file:
-                file.write(message)
+                file.write(head)
+                for piece in _with_newlines(message):
+                    file.write(piece)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.rename(final)
@@ -134,9 +140,10 @@ class MaildirTransaction:
                 *(f"Delivered-To: {to}\n" for to in self._recipients),
             ]
         )
-        stored = head.encode("utf-8", "surrogateescape") + message.replace(b"\r\n", b"\n")
         try:
-            name = await asyncio.to_thread(self._hop.deliver, stored)
+            name = await asyncio.to_thread(
+                self._hop.deliver, head.encode("utf-8", "surrogateescape"), message
+            )
         except OSError as error:
             log.exception("maildir_failed", hop=self._hop.url)
             full = error.errno in {errno.ENOSPC, errno.EDQUOT}
@@ -154,6 +161,17 @@ class MaildirTransaction:
 
     async def release(self) -> None:
         """Nothing is held."""
+
+
+def _with_newlines(message: bytes) -> Iterator[bytes]:
+    """The message with LF for CRLF, in slices: a large one is not in memory once more."""
+    start = 0
+    while start < len(message):
+        end = start + SLICE
+        if message[end - 1 : end] == b"\r":  # its LF belongs to it
+            end += 1
+        yield message[start:end].replace(b"\r\n", b"\n")
+        start = end
 
 
 def _make_folders(path: Path) -> None:

@@ -18,7 +18,6 @@ from filterd.smtp.replies import CLOSING, MAX_REPLY_BYTES, NEXT_HOP_LOST, Reply,
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SLICE: Final = 65_536
 # Replies to a thousand LMTP recipients may come at once; beyond this TCP holds them back for us.
 MAX_INPUT: Final = 4 * MAX_REPLY_BYTES
 
@@ -87,7 +86,7 @@ class Wire(asyncio.Protocol):
         """
         replies: list[Reply] = []
         try:
-            sent = await self._send(stuff(message), seconds)
+            sent = await self._send(message, seconds)
             while len(replies) < expected:
                 reply = await self.reply(seconds)
                 if not (reply.is_transient or reply.is_permanent or (sent and reply.is_success)):
@@ -101,10 +100,9 @@ class Wire(asyncio.Protocol):
             return (*replies, *[NEXT_HOP_LOST] * (expected - len(replies))), str(error)
         return tuple(replies), ""
 
-    async def _send(self, data: bytes, seconds: float) -> bool:
-        """Write all of `data` as fast as the other side takes it; False if it spoke before."""
-        view = memoryview(data)
-        for start in range(0, len(data), SLICE):
+    async def _send(self, message: bytes, seconds: float) -> bool:
+        """Write all of `message` as fast as the other side takes it; False if it spoke before."""
+        for piece in stuff(message):
             try:
                 async with asyncio.timeout(seconds):
                     while self._paused and not (self._lost or self._input):
@@ -115,7 +113,7 @@ class Wire(asyncio.Protocol):
                 return False
             if self._lost:
                 raise self._give_up("closed the connection")
-            self._transport.write(view[start : start + SLICE])
+            self._transport.write(piece)
         return True
 
     def close(self) -> None:

@@ -194,6 +194,7 @@ def test_what_is_larger_than_may_be_is_refused_before_it_costs_memory(serve, sit
     assert is_unchanged(mail, with_newlines(raw))
     assert announced[0] < 10
     assert unannounced[0] < 100
+    assert largest[0] < 2.3 * LONGEST / MEBIBYTE
     record_property(
         "figure",
         f"{announced[0]:.0f} MiB more where announced, {unannounced[0]:.0f} where not; "

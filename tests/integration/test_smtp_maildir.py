@@ -10,6 +10,7 @@ from smtp_peers import relaying
 
 from filterd.errors import NextHopError
 from filterd.smtp import NextHopOptions, maildir, open_next_hop
+from filterd.smtp.content import SLICE
 
 MESSAGE = b"Subject: hello\r\n\r\nText.\r\n..\r\n"
 END = b".\r\n"
@@ -50,6 +51,20 @@ async def test_messages_get_names_of_their_own(tmp_path):
             await client.say("RCPT TO:<r@hop.example>")
             assert (await client.data(MESSAGE + END)).startswith(b"250 ")
     assert len(list((tmp_path / "box" / "new").iterdir())) == 5
+
+
+@pytest.mark.parametrize("shift", range(4))
+async def test_a_line_end_where_two_slices_meet_is_one_lf(tmp_path, shift):
+    message = b"Subject: x\r\n\r\n"
+    message += b"x" * (SLICE - len(message) - shift) + b"\r\n\r\nend\r\n"
+    async with relaying(f"maildir:{tmp_path}/box", limits={"max_line_length": SLICE}) as relay:
+        async with relay.client() as client:
+            await client.greet()
+            await client.say("MAIL FROM:<>")
+            await client.say("RCPT TO:<r@hop.example>")
+            assert (await client.data(message + END)).startswith(b"250 ")
+    (file,) = (tmp_path / "box/new").iterdir()
+    assert file.read_bytes().endswith(message.replace(b"\r\n", b"\n"))
 
 
 async def test_it_takes_what_a_file_can_hold(tmp_path):

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filterd.smtp import SessionLimits
-from filterd.smtp.content import END, begin, normalise, prepare, receive, stuff, unstuff
+from filterd.smtp.content import END, SLICE, begin, normalise, prepare, receive
+from filterd.smtp.content import stuff as stuff_in_slices
 
 LIMITS = SessionLimits(100_000, 10, 998, 4096, 1, 1, "normalize")
 
@@ -18,6 +19,10 @@ tricky = st.lists(
     max_size=30,
 ).map(b"".join)
 bodies = st.one_of(tricky, st.binary(max_size=300))
+
+
+def stuff(message):
+    return b"".join(stuff_in_slices(message))
 
 
 def read(chunks, max_size=100_000, limit=65_536):
@@ -87,7 +92,14 @@ def test_a_client_that_leaves_before_the_end_has_sent_nothing():
 
 
 def test_unstuffing_takes_one_dot_from_each_line():
-    assert unstuff(b"\r\n..a\r\n.b\r\n...\r\n.\r\n") == b".a\r\nb\r\n..\r\n"
+    assert read([b"..a\r\n.b\r\n...\r\n.\r\n"]) == (b".a\r\nb\r\n..\r\n", b"")
+
+
+@pytest.mark.parametrize("shift", range(8))
+def test_dots_are_stuffed_where_two_slices_meet(shift):
+    message = b"x" * (SLICE - shift) + b"\r\n..\r\n.\r\nend\r\n"
+    assert stuff(message).endswith(b"x\r\n...\r\n..\r\nend\r\n.\r\n")
+    assert read([stuff(message)]) == (message, b"")
 
 
 @pytest.mark.parametrize("bad", [b"\n", b"\r", b"\r\r\n", b"\n\r\n", b"\r\n\n"])

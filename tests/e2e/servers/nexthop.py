@@ -60,6 +60,7 @@ class NextHop:
         class Server(socketserver.ThreadingTCPServer):
             daemon_threads = True
             allow_reuse_address = True
+            request_queue_size = 128  # with five, a burst waits for TCP to try again
             block_on_close = False
 
         self._server = Server((LOOPBACK, self.port), Handler)
