@@ -57,12 +57,15 @@ async def test_messages_get_names_of_their_own(tmp_path):
 async def test_a_line_end_where_two_slices_meet_is_one_lf(tmp_path, shift):
     message = b"Subject: x\r\n\r\n"
     message += b"x" * (SLICE - len(message) - shift) + b"\r\n\r\nend\r\n"
-    async with relaying(f"maildir:{tmp_path}/box", limits={"max_line_length": SLICE}) as relay:
-        async with relay.client() as client:
-            await client.greet()
-            await client.say("MAIL FROM:<>")
-            await client.say("RCPT TO:<r@hop.example>")
-            assert (await client.data(message + END)).startswith(b"250 ")
+    limits = {"max_line_length": SLICE}
+    async with (
+        relaying(f"maildir:{tmp_path}/box", limits=limits) as relay,
+        relay.client() as client,
+    ):
+        await client.greet()
+        await client.say("MAIL FROM:<>")
+        await client.say("RCPT TO:<r@hop.example>")
+        assert (await client.data(message + END)).startswith(b"250 ")
     (file,) = (tmp_path / "box/new").iterdir()
     assert file.read_bytes().endswith(message.replace(b"\r\n", b"\n"))
 
