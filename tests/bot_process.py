@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from slack_stage import Slack
 
@@ -28,6 +28,7 @@ class Bot:
     """One bot, running in `folder` with the database that its settings name.
 
     `hasty`: with shorter waits than in life. `env`: variables besides, or in place of ours.
+    `prefix`: what starts it, with its command as arguments.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Bot:
         *,
         hasty: bool = False,
         env: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
         **settings: str,
     ) -> None:
         self.folder = folder
@@ -66,7 +68,8 @@ class Bot:
             "SLACK_SIGNING_SECRET": slack.signing_secret,
             **(env or {}),
         }
-        self._command = [sys.executable, str(HASTY)] if hasty else [COMMAND, "serve"]
+        own_command = [sys.executable, str(HASTY)] if hasty else [COMMAND, "serve"]
+        self._command = [*map(str, prefix), *own_command]
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -55,8 +56,8 @@ class Limits:
     # points. With no limit at all, a candidate that flags nothing would pass.
     spam_caught: float = 0.05
     # Corrected labels that were held out: of fewer, a campaign or two would decide whether a
-    # night's work may serve, and one in ten may go: where the model is mostly right, many a
-    # correction is a wrong click.
+    # night's work may serve, and one in ten may go, rounded up: where the model is mostly right,
+    # many a correction is a wrong click.
     fewest_to_rise: int = 30
     wrong_clicks: float = 0.1
     # Macro-F1: two texts in 200. Of fewer than 50 a single one is more than that.
@@ -147,7 +148,7 @@ def corrected(
     before = sum(right for _, right, _ in found.values())
     after = sum(right for _, _, right in found.values())
     must_rise = total >= limits.fewest_to_rise
-    may_go = 0 if must_rise else int(limits.wrong_clicks * total)
+    may_go = 0 if must_rise else math.ceil(limits.wrong_clicks * total)
     limit = min(before + 1, total) if must_rise else max(before - may_go, 0)
     _, spam_before, spam_after = found.get(SPAM, (0, 0, 0))
     told = (

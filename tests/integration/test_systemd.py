@@ -9,10 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from bot_office import Office
 from daemon_process import ROOT, SPAM, Daemon, environment
 from sandbox import allowed, setting
 
-pytest_plugins = ("daemon_fixtures",)
+pytest_plugins = ("slack_fixtures", "daemon_fixtures")
 
 UNITS = ROOT / "deploy/systemd"
 SANDBOX = ROOT / "tests/sandbox.py"
@@ -129,3 +130,22 @@ def test_nothing_works_under_a_filter_that_allows_too_little(tmp_path):
         check=False,
     )
     assert done.returncode != 0
+
+
+@pytest.mark.scenario("P16", "the bot runs under its unit's system-call filter, without writable code", "it starts, posts a card, takes clicks by HTTP and by socket, and ends")  # fmt: skip
+@pytest.mark.parametrize("by", ["http", "socket"])
+def test_the_bot_works_under_the_filter_of_its_unit(site, slack, anna, by):
+    prefix = [sys.executable, str(SANDBOX), str(BOT)]
+    office = Office(site, slack, by=by, cards="spam", prefix=prefix)
+    office.begin()
+    try:
+        status = Path(f"/proc/{office.bot.pid}/status").read_text()
+        assert re.search(r"^Seccomp:\s2$", status, re.MULTILINE)
+        if by == "socket":
+            slack.wait_for_sockets()
+        mail = office.mail(spam=0.95)
+        assert slack.send(anna.click(office.card(mail), "label:ham"), by=by).ok
+        assert office.rows(mail) == [("ham", anna.id, "given")]
+    finally:
+        office.end()
+    assert '"level": "error"' not in office.log

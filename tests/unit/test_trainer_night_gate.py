@@ -181,9 +181,11 @@ def test_of_few_corrections_hardly_less_must_be_right():
     few = scored([MISSED] * 29)
     assert rule("corrected", corrected=few, limits=None).passed
     assert not rule("corrected", corrected=scored([MISSED] * 30), limits=None).passed
-    lost = rule("corrected", corrected=scored([("spam", 0.95, 0.2)]), limits=None)
+    gone = ("spam", 0.95, 0.2)
+    assert rule("corrected", corrected=scored([gone, *[MISSED] * 9]), limits=None).passed
+    lost = rule("corrected", corrected=scored([gone, gone, SPAM, *[MISSED] * 7]), limits=None)
     assert not lost.passed
-    assert lost.text.endswith("at least 1 are needed")
+    assert lost.text.endswith("at least 2 are needed")
 
 
 def test_corrected_moods_count_but_pay_for_no_spam():
