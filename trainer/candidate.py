@@ -24,12 +24,14 @@ from filterd.model.runtime import open_tokenizer
 from filterd.pipeline import RENDERED_CHARACTERS
 from trainer import export
 from trainer.dataset import digest
+from trainer.evaluate import labels_of, missed_area
 from trainer.finetune import Recipe, Trainer
 from trainer.gate import compare_graphs
 from trainer.golden import golden_texts
+from trainer.interpolation import farthest
 from trainer.network import add_task, load_half, load_network, save_half
 from trainer.publish import FULL, join, sample_ids, score, threshold_of, write_bundle
-from trainer.scoring import score_with
+from trainer.scoring import predict, score_with
 from trainer.sharpness import NO_AIM, Aim, temperature_for
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
     from trainer.checkpoint import Position
     from trainer.dataset import Example
+    from trainer.network import MultiTaskBert
     from trainer.observer import Observer
     from trainer.publish import Logits
 
@@ -51,7 +54,7 @@ CANDIDATE = "candidate"  # the bundle's folder, in the work folder
 class Order:
     """What to make: from which champion, in which work folder, how. `new_tasks`: task -> labels.
 
-    `aim` is recent mail that the temperature of spam is set by.
+    `aim` is mail that says how far the night goes, and that the temperature of spam is set by.
     """
 
     champion: Bundle
@@ -100,28 +103,37 @@ def make_bundle(
     BundleError.
     """
     champion, work = order.champion, order.work
-    network = load_network(work / "best", attention="eager")
-    names: dict[str, list[str]] = network.config.tasks
+    learnt = load_network(work / "best", attention="eager")
+    names: dict[str, list[str]] = learnt.config.tasks
     full, int8 = work / FULL, work / MODEL
-    difference = export.export(network, full)
-    observer.stage("quantizing")
     tokenizer = open_tokenizer(work / TOKENIZER, order.recipe.max_tokens)
-    export.quantize(full, int8, list(names), sample_ids(tokenizer, examples, order.recipe.seed))
-    save_half(network, work / WEIGHTS)
-    tasks = _tasks(champion, names)
     linear = None
     if champion.linear is not None:
         shutil.copyfile(champion.path / LINEAR, work / LINEAR)
         linear = load_linear(work / LINEAR, bias=champion.linear.bias, share=champion.linear.share)
 
+    def missed(network: MultiTaskBert) -> float | None:
+        golden = order.aim.golden
+        logits = predict(network, tokenizer, golden)
+        spam = (logits if linear is None else join(logits, linear, golden))[SPAM_TASK]
+        rows, wanted = labels_of(golden, SPAM_TASK, names[SPAM_TASK])
+        return missed_area((spam[:, -1] - spam[:, 0])[rows], wanted == len(names[SPAM_TASK]) - 1)
+
+    network, share = farthest(load_half(champion.path / WEIGHTS), learnt, missed)
+    difference = export.export(network, full)
+    observer.stage("quantizing")
+    export.quantize(full, int8, list(names), sample_ids(tokenizer, examples, order.recipe.seed))
+    save_half(network, work / WEIGHTS)
+    tasks = _tasks(champion, names)
+
     def logits_of(graph: Path, texts: Sequence[Example], what: str) -> Logits:
         logits = score(graph, tokenizer, texts, names, what, observer)
         return logits if linear is None else join(logits, linear, texts)
 
-    if order.aim.recent:
+    if order.aim.golden:
         recent = logits_of(int8, order.aim.recent, "recent mail")[SPAM_TASK]
-        ham = logits_of(int8, order.aim.ham, "golden set")[SPAM_TASK]
-        temperature = _temperature(order, recent, ham, observer)
+        golden = logits_of(int8, order.aim.golden, "golden set")[SPAM_TASK]
+        temperature = _temperature(order, recent, golden, observer)
         tasks = tuple(
             replace(task, temperature=temperature) if task.name == SPAM_TASK else task
             for task in tasks
@@ -141,6 +153,7 @@ def make_bundle(
             **provenance,
             "recipe": asdict(order.recipe),
             "started_from": {"version": champion.version, "data_digest": champion.data_digest},
+            "share_of_the_way": share,
             "machine": platform.machine(),
             "cpu": torch.backends.cpu.get_cpu_capability(),
             "torch": torch.__version__,
@@ -162,18 +175,18 @@ def make_bundle(
         linear=champion.linear,
     )
     texts = golden_texts(RENDERED_CHARACTERS)
-    golden = record_golden(Encoder(bundle), texts)
-    return write_bundle(work / CANDIDATE, replace(bundle, golden=golden))
+    scores = record_golden(Encoder(bundle), texts)
+    return write_bundle(work / CANDIDATE, replace(bundle, golden=scores))
 
 
 def _temperature(
-    order: Order, recent: NDArray[np.float64], ham: NDArray[np.float64], observer: Observer
+    order: Order, recent: NDArray[np.float64], golden: NDArray[np.float64], observer: Observer
 ) -> float:
-    """That of spam; `recent` and `ham` are the candidate's logits of the texts of the aim."""
+    """That of spam; `recent` and `golden` are the candidate's logits of the texts of the aim."""
     aim, before = order.aim, order.champion.task(SPAM_TASK).temperature
-    scores = score_with(Encoder(order.champion), aim.ham, observer, "golden set, champion")
-    flagged = int((scores[SPAM_TASK][:, -1] >= aim.threshold).sum())
-    return temperature_for(aim, recent, ham, flagged, before)
+    scores = score_with(Encoder(order.champion), aim.golden, observer, "golden set, champion")
+    flagged = scores[SPAM_TASK][:, -1] >= aim.threshold
+    return temperature_for(aim, recent, golden, flagged, before)
 
 
 def _tasks(champion: Bundle, names: Mapping[str, Sequence[str]]) -> tuple[Task, ...]:

@@ -49,11 +49,12 @@ from trainer.site_data import (
     DataRule,
     SiteData,
     gather,
+    held_recent,
     load_data,
     new_tasks,
     only_known,
     save_data,
-    some_recent,
+    spam_among,
     too_little,
 )
 from trainer.stages import (
@@ -85,8 +86,7 @@ if TYPE_CHECKING:
 Checked = TypeVar("Checked", Bundle, Encoder)
 
 BY = "trainer"
-# Recent mails: on which int8 is compared with full precision, and the candidate with the site.
-COMPARED, MEASURED = 500, 1000
+COMPARED = 500  # recent mails on which int8 is compared with full precision
 # A date begins and ends within these, wherever one is.
 DAYS_OF_A_DATE = timedelta(days=3)
 
@@ -255,8 +255,8 @@ class Night:
             distil_unknown=True,
         )
         tasks = new_tasks(data, [task.name for task in champion.tasks])
-        ham = [each for each in load_golden() if each.labels.get(SPAM_TASK) == "ham"]
-        aim = Aim(*some_recent(data, MEASURED), self._threshold(champion), ham)
+        recent = held_recent(data)
+        aim = Aim(recent, spam_among(data, recent), self._threshold(champion), load_golden())
         return Order(champion, self._work, recipe, self._version(), tasks, aim)
 
     def _threshold(self, champion: Bundle) -> float:

@@ -1,4 +1,6 @@
-"""Texts to probabilities by the encoder that serves, and how long it takes over one."""
+"""Texts to probabilities by the encoder that serves, and how long it takes over one; to logits by a
+network that is not yet a bundle.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +8,25 @@ import time
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from filterd.model.encoder import CHARACTERS_PER_TOKEN
+from trainer.batches import collate, encode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+    from tokenizers import Tokenizer
 
     from filterd.model.encoder import Encoder
     from trainer.dataset import Example
+    from trainer.network import MultiTaskBert
     from trainer.observer import Observer
 
 WARM_UP = 2
 RUNS = 31  # of each encoder, taken in turns
+TOGETHER = 64  # texts
 
 
 def score_with(
@@ -40,6 +47,29 @@ def score_with(
         task.name: np.array(found[task.name], dtype=np.float64).reshape(-1, len(task.labels))
         for task in tasks
     }
+
+
+@torch.no_grad()
+def predict(
+    network: MultiTaskBert, tokenizer: Tokenizer, examples: Sequence[Example]
+) -> dict[str, NDArray[np.float64]]:
+    """Logits [examples, labels] of each task, of the plain readings; on a GPU if there is one."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    network = network.to(device).eval()
+    ids = encode(tokenizer, [each.texts[0] for each in examples])
+    found = {
+        task: np.zeros((len(ids), len(labels))) for task, labels in network.config.tasks.items()
+    }
+    ranked = sorted(range(len(ids)), key=lambda row: len(ids[row]))
+    pad = int(network.config.pad_token_id or 0)
+    for start in range(0, len(ranked), TOGETHER):
+        rows = ranked[start : start + TOGETHER]
+        batch = collate([ids[row] for row in rows], [examples[row] for row in rows], {}, pad)
+        outputs = network(batch.input_ids.to(device), batch.attention_mask.to(device))
+        for task, logits in found.items():
+            logits[rows] = outputs[task].double().cpu().numpy()
+    network.cpu()
+    return found
 
 
 def measure_latency(

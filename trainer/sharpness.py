@@ -1,10 +1,10 @@
-"""The temperature at which a candidate calls as much of recent mail spam as the site does.
+"""The temperature at which a candidate's threshold means what the champion's does.
 
 A night makes a network less sure of itself where it was surer than right, and everything comes
-nearer to even odds; at the champion's temperature and threshold it would let most spam through.
-What the threshold means is to stay: so the temperature is set anew on recent mail, without asking
-anybody's labels; but never so low that more good mail of the golden set would
-be taken for spam than before.
+nearer to even odds: at the champion's temperature and threshold it would let more spam through. So
+the temperature of spam is set anew, on mail that no night is trained on: as many are to reach the
+threshold as do with the champion (of the golden set) and as the site takes for spam (of recent mail
+that was held out), but no more good mail of the golden set than before.
 """
 
 from __future__ import annotations
@@ -27,54 +27,57 @@ if TYPE_CHECKING:
 FEWEST = 20
 # A night's network is not that different from the one it began as.
 MOST_CHANGE = 2.0
+# A score that lies on the threshold comes out on either side.
+ROOM = 1.01
 
 
 @dataclass(frozen=True, slots=True)
 class Aim:
     """What the temperature is set by.
 
-    `recent` texts, of which the site takes `spam` for spam, at its `threshold`
-    0..1; texts that are `ham`.
+    `recent` texts that were held out, of which the site takes `spam` for spam at its `threshold`,
+    0..1; and the `golden` set.
     """
 
     recent: Sequence[Example] = ()
     spam: int = 0
     threshold: float = 0.5
-    ham: Sequence[Example] = ()
+    golden: Sequence[Example] = ()
 
 
 NO_AIM = Aim()
-# A score that lies on the threshold comes out on either side.
-ROOM = 1.01
 
 
 def temperature_for(
     aim: Aim,
     recent: NDArray[np.float64],
-    ham: NDArray[np.float64],
-    flagged: int,
+    golden: NDArray[np.float64],
+    flagged: NDArray[np.bool_],
     before: float,
 ) -> float:
-    """The temperature at which `aim.spam` recent texts reach the threshold, and of the ham no more
-    than `flagged`; with too few recent spams, `before` or what the ham asks for.
+    """The temperature at which `aim.spam` and as many more reach the threshold as are `flagged`.
 
-    `recent` and `ham` are logits [texts, labels] of the texts of `aim`, spam the last; `before` is
-    the champion's temperature.
+    `recent` and `golden` are the candidate's logits [texts, labels] of the texts of `aim`, spam the
+    last; `flagged` is the champion's word on each of the golden set, and `before` its temperature,
+    from which none departs without need.
     """
     wanted = log_odds(aim.threshold)
     if wanted <= 0:  # no temperature changes a verdict
         return before
     temperature = before
-    if FEWEST <= aim.spam < len(recent):
-        # Where there is room between the last that counts and the next, half-way.
-        odds = _falling(recent)[aim.spam - 1 : aim.spam + 1]
-        temperature = float(odds.mean()) / wanted
-    if flagged < len(ham):
-        temperature = max(temperature, ROOM * float(_falling(ham)[flagged]) / wanted)
+    odds = np.concatenate([_odds(recent), _odds(golden)])
+    reached = aim.spam + int(flagged.sum())
+    if FEWEST <= reached < len(odds):
+        last, next_one = np.sort(odds)[::-1][reached - 1 : reached + 1] / wanted
+        temperature = float(np.clip(before, min(ROOM * next_one, last), last / ROOM))
+    is_ham = np.array(["ham" in each.labels.values() for each in aim.golden], dtype=bool)
+    ham, flagged_ham = np.sort(_odds(golden)[is_ham])[::-1], int(flagged[is_ham].sum())
+    if flagged_ham < len(ham):
+        temperature = max(temperature, ROOM * float(ham[flagged_ham]) / wanted)
     return min(max(temperature, before / MOST_CHANGE), before * MOST_CHANGE)
 
 
-def _falling(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Log odds of spam, the highest first."""
-    found: NDArray[np.float64] = np.sort(logits[:, -1] - logits[:, 0])[::-1]
+def _odds(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log odds of spam."""
+    found: NDArray[np.float64] = logits[:, -1] - logits[:, 0]
     return found

@@ -182,14 +182,10 @@ def held_recent(data: SiteData) -> list[Example]:
     return [each for each in data.examples if each.corpus == REPLAYED and each.split != "train"]
 
 
-def some_recent(data: SiteData, most: int) -> tuple[list[Example], int]:
-    """At most so many recent mails without label, first those that are not trained on; and how many
-    of them are spam to the site.
-    """
-    trained = [each for each in data.examples if each.corpus == REPLAYED and each.split == "train"]
-    recent = [*held_recent(data), *trained][:most]
+def spam_among(data: SiteData, recent: Sequence[Example]) -> int:
+    """How many of these recent mails without label are spam to the site."""
     is_spam = frozenset(data.recent_spam)
-    return recent, sum(each.group in is_spam for each in recent)
+    return sum(each.group in is_spam for each in recent)
 
 
 def save_data(file: Path, data: SiteData, sealing: Sealing = OPEN) -> None:

@@ -21,7 +21,7 @@ from trainer.site_data import (
     new_tasks,
     only_known,
     save_data,
-    some_recent,
+    spam_among,
     too_little,
 )
 from trainer.trust import Trust
@@ -93,10 +93,9 @@ def test_what_the_site_believes_is_taught_and_counted_where_nobody_labelled(site
     assert [beliefs[text(number)] for number in range(20, 30)] == [taught] * 10
     assert [beliefs[text(number)] for number in range(30, 40)] == [None] * 10
     assert all(each.belief is None for each in of_corpus(data, LABELLED))
-    recent, spam = some_recent(data, 100)
-    assert (len(recent), spam) == (20, 10)
-    assert recent[: len(held_recent(data))] == held_recent(data)
-    assert len(some_recent(data, 7)[0]) == 7
+    replayed = of_corpus(data, REPLAYED)
+    assert (len(replayed), spam_among(data, replayed)) == (20, 10)
+    assert all(each in replayed for each in held_recent(data))
 
 
 def test_a_correction_is_read_more_often(site):

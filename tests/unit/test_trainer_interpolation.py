@@ -1,0 +1,64 @@
+"""How far a night goes from the champion towards what it learnt."""
+
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+from transformers import BertConfig
+
+from trainer.interpolation import MOST_LOST, SHARES, between, farthest
+from trainer.network import MultiTaskBert, add_task
+
+pytestmark = pytest.mark.trainer
+
+
+@pytest.fixture
+def ends():
+    config = BertConfig(
+        vocab_size=20,
+        hidden_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_position_embeddings=8,
+        tasks={"spam": ["ham", "spam"]},
+    )
+    torch.manual_seed(1)
+    return MultiTaskBert(config), MultiTaskBert(config)
+
+
+def share_of(network, ends):
+    """So far on the way lies a network, by one of its weights."""
+    networks = (*ends, network)
+    old, new, found = (each.heads["spam"].weight.flatten()[0].item() for each in networks)
+    return (found - old) / (new - old)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_all_weights_lie_so_far_on_the_way(ends, share):
+    network = between(*ends, share)
+    for old, new, found in zip(*(each.parameters() for each in (*ends, network)), strict=True):
+        torch.testing.assert_close(found, old + share * (new - old))
+
+
+def test_a_head_that_the_champion_lacks_stays_as_it_was_learnt(ends):
+    before, after = ends
+    add_task(after, "topic", ("billing", "other"))
+    found = between(before, after, 0.25)
+    assert torch.equal(found.heads["topic"].weight, after.heads["topic"].weight)
+
+
+@pytest.mark.parametrize(
+    ("lost", "share"), [(0.0, 1.0), (0.99 * MOST_LOST, 1.0), (1.9 * MOST_LOST, 0.5), (99.0, 0.25)]
+)
+def test_a_night_goes_as_far_as_other_mail_lets_it(ends, lost, share):
+    network, found = farthest(*ends, lambda network: 1.5 + lost * share_of(network, ends))
+    assert found == share
+    assert share_of(network, ends) == pytest.approx(share, abs=1e-5)
+
+
+def test_with_nothing_to_go_by_a_night_goes_all_the_way(ends):
+    network, found = farthest(*ends, lambda _: None)
+    assert found == SHARES[0]
+    assert share_of(network, ends) == 1.0
