@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from filterd.model.encoder import softmax
 from trainer.corpora import SPAM
 from trainer.errors import TrainingError
-from trainer.evaluate import labels_of, missed_area
+from trainer.evaluate import error_of_difference, labels_of, missed_area
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,21 +30,26 @@ def compare_graphs(
     *,
     everywhere: bool = False,
 ) -> dict[str, Any]:
-    """AUC of both on spam, and per task the share of texts on which they decide alike.
+    """AUC of both on spam, the standard error of their difference, and per task the share of texts
+    on which they decide alike.
 
     `spam` is the spam task's temperature and threshold. Each task is compared on the texts that
     are labelled for it; whether they decide alike, with `everywhere`, on all texts.
     """
     temperature, threshold = spam
-    alike, auc = {}, {}
+    alike: dict[str, float | None] = {}
+    auc: dict[str, float | None] = {}
+    error = None
     for task, labels in names.items():
         rows, wanted = labels_of(examples, task, labels)
         graphs = {"fp32": full[task][rows], "int8": int8[task][rows]}
         if task == SPAM:
             scores = {name: softmax(logits / temperature)[:, -1] for name, logits in graphs.items()}
+            is_spam = wanted == len(labels) - 1
             for name, each in scores.items():
-                area = missed_area(each, wanted == len(labels) - 1)
+                area = missed_area(each, is_spam)
                 auc[name] = None if area is None else round(1 - area / 100, 6)
+            error = error_of_difference(scores["fp32"], scores["int8"], is_spam)
         compared = slice(None) if everywhere else rows
         pair = [each[task][compared] for each in (full, int8)]
         if task == SPAM:
@@ -52,7 +57,7 @@ def compare_graphs(
         else:
             first, second = (each.argmax(axis=1) for each in pair)
         alike[task] = round(float((first == second).mean()), 5) if len(first) else None
-    return {"auc": auc, "same_decisions": alike}
+    return {"auc": auc, "auc_error": error, "same_decisions": alike}
 
 
 def refuse_unless_equal(comparison: Mapping[str, Any]) -> None:

@@ -55,7 +55,7 @@ def judge(
         rules.spam_caught((sets.golden, sets.validation, sets.newest), thresholds, limits),
         rules.area_missed(known, limits),
         *(rules.f1_of(known, task, tasks[task], limits) for task in others),
-        rules.int8_area(comparison),
+        rules.int8_area(comparison, limits),
         rules.int8_verdicts(comparison),
         rules.no_more_than("latency", MILLISECONDS, milliseconds, limits.latency),
         rules.no_more_than("size", BYTES, bytes, limits.size),

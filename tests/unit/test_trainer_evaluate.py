@@ -9,6 +9,7 @@ from trainer.errors import TrainingError
 from trainer.evaluate import (
     choose_threshold,
     class_figures,
+    error_of_difference,
     fit_temperature,
     logistic_average,
     missed_area,
@@ -152,6 +153,25 @@ def test_figures_of_a_group_are_of_its_examples_alone():
         "de": 0.5,
         "en": 1.0,
     }
+
+
+def test_the_error_of_a_difference_is_what_chance_makes_of_it():
+    chance = np.random.default_rng(1)
+    differences, errors = [], []
+    for _ in range(300):
+        is_spam = np.arange(120) % 3 == 0
+        common = chance.normal(is_spam * 1.5, 1)
+        first, second = (common + chance.normal(0, 0.5, 120) for _ in range(2))
+        areas = [missed_area(scores, is_spam) / 100 for scores in (first, second)]
+        differences.append(areas[0] - areas[1])
+        errors.append(error_of_difference(first, second, is_spam))
+    assert np.std(differences) == pytest.approx(np.mean(errors), rel=0.15)
+
+
+def test_scores_that_are_alike_have_no_error_and_one_text_has_none():
+    scores, is_spam = np.array([0.1, 0.2, 0.3, 0.4]), np.array([False, True, False, True])
+    assert error_of_difference(scores, scores, is_spam) == 0.0
+    assert error_of_difference(scores[:3], scores[:3], is_spam[:3]) is None
 
 
 def graphs(moved):

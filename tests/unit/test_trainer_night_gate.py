@@ -284,6 +284,12 @@ def test_int8_may_lose_five_ten_thousandths_of_the_area(int8, passed):
     assert rule("int8_area", comparison=comparison).passed == passed
 
 
+@pytest.mark.parametrize(("int8", "passed"), [(0.9960, True), (0.9956, False)])
+def test_int8_may_lose_more_where_that_is_chance(int8, passed):
+    comparison = {**SAME, "auc": {"fp32": 0.997, "int8": int8}, "auc_error": 0.0005}
+    assert rule("int8_area", comparison=comparison).passed == passed
+
+
 @pytest.mark.parametrize(("same", "passed"), [(0.995, True), (0.9949, False)])
 def test_int8_may_change_one_verdict_in_two_hundred(same, passed):
     comparison = {**SAME, "same_decisions": {"spam": same, "sentiment": 0.5}}
