@@ -52,7 +52,10 @@ def main() -> None:
     site = arguments.out / "site"
     shutil.rmtree(site, ignore_errors=True)
     set_up(site, arguments.champion, replay=arguments.replayed, epochs=1)
-    mails = mails_of(arguments.mail, arguments.labels + arguments.replayed)
+    wanted = arguments.labels + arguments.replayed
+    mails = mails_of(arguments.mail)[:wanted]
+    if len(mails) < wanted:
+        parser.error(f"{arguments.mail}: {len(mails)} mails, {wanted} are needed")
     fill(site, arguments.champion, mails, arguments.labels)
     daemon = Daemon(site).started()
     client = Client(daemon.port, [message for _, message in mails[:200]])

@@ -55,7 +55,7 @@ class Nothing:
 def poison(site: Path, folder: Path, share: float) -> int:
     """Label mails wrongly; how many."""
     truth = {}
-    for label, message in mails_of(folder, 4200):
+    for label, message in mails_of(folder)[:4200]:
         whole = message if message.endswith(b"\r\n") else message + b"\r\n"
         truth[digest_of(whole)] = label
     database = open_database(f"sqlite:///{site}/var/filterd.db")
