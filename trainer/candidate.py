@@ -40,7 +40,9 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+    from tokenizers import Tokenizer
 
+    from filterd.model.linear import LinearModel
     from trainer.checkpoint import Position
     from trainer.dataset import Example
     from trainer.network import MultiTaskBert
@@ -107,19 +109,8 @@ def make_bundle(
     names: dict[str, list[str]] = learnt.config.tasks
     full, int8 = work / FULL, work / MODEL
     tokenizer = open_tokenizer(work / TOKENIZER, order.recipe.max_tokens)
-    linear = None
-    if champion.linear is not None:
-        shutil.copyfile(champion.path / LINEAR, work / LINEAR)
-        linear = load_linear(work / LINEAR, bias=champion.linear.bias, share=champion.linear.share)
-
-    def missed(network: MultiTaskBert) -> float | None:
-        golden = order.aim.golden
-        logits = predict(network, tokenizer, golden)
-        spam = (logits if linear is None else join(logits, linear, golden))[SPAM_TASK]
-        rows, wanted = labels_of(golden, SPAM_TASK, names[SPAM_TASK])
-        return missed_area((spam[:, -1] - spam[:, 0])[rows], wanted == len(names[SPAM_TASK]) - 1)
-
-    network, share = farthest(load_half(champion.path / WEIGHTS), learnt, missed)
+    linear = _take_linear(champion, work)
+    network, share = _on_the_way(order, learnt, tokenizer, linear)
     difference = export.export(network, full)
     observer.stage("quantizing")
     export.quantize(full, int8, list(names), sample_ids(tokenizer, examples, order.recipe.seed))
@@ -177,6 +168,29 @@ def make_bundle(
     texts = golden_texts(RENDERED_CHARACTERS)
     scores = record_golden(Encoder(bundle), texts)
     return write_bundle(work / CANDIDATE, replace(bundle, golden=scores))
+
+
+def _take_linear(champion: Bundle, work: Path) -> LinearModel | None:
+    """The champion's linear model, copied into the work folder; None if it has none."""
+    if champion.linear is None:
+        return None
+    shutil.copyfile(champion.path / LINEAR, work / LINEAR)
+    return load_linear(work / LINEAR, bias=champion.linear.bias, share=champion.linear.share)
+
+
+def _on_the_way(
+    order: Order, learnt: MultiTaskBert, tokenizer: Tokenizer, linear: LinearModel | None
+) -> tuple[MultiTaskBert, float]:
+    """The network to make a bundle of, and its share of the way (`trainer.interpolation`)."""
+    golden = order.aim.golden
+    rows, wanted = labels_of(golden, SPAM_TASK, learnt.config.tasks[SPAM_TASK])
+
+    def missed(network: MultiTaskBert) -> float | None:
+        logits = predict(network, tokenizer, golden)
+        spam = (logits if linear is None else join(logits, linear, golden))[SPAM_TASK][rows]
+        return missed_area(spam[:, -1] - spam[:, 0], wanted == spam.shape[1] - 1)
+
+    return farthest(load_half(order.champion.path / WEIGHTS), learnt, missed)
 
 
 def _temperature(

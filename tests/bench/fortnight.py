@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import random
 import shutil
 import smtplib
@@ -76,6 +77,7 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=14)
     parser.add_argument("--mails", type=int, default=300)
     parser.add_argument("--labels", type=int, default=30)
+    parser.add_argument("--replay", type=int, default=1000, help="recent mails a night is taught")
     arguments = parser.parse_args()
     if not arguments.judge and not (arguments.champion and arguments.out):
         parser.error("--champion and --out are needed, or --judge")
@@ -89,7 +91,8 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     site = arguments.out / "site"
     shutil.rmtree(site, ignore_errors=True)
-    set_up(site, arguments.champion)
+    # In these nights no mail comes: they may have all of the machine.
+    set_up(site, arguments.champion, replay=arguments.replay, threads=os.cpu_count() or 1)
     stream = mails_of(arguments.mail)[: arguments.days * arguments.mails]
     if len(stream) < arguments.days * arguments.mails:
         sys.exit(f"{arguments.mail}: {len(stream)} mails are too few")
@@ -112,11 +115,12 @@ def main() -> None:
     draw(days, arguments.out / "fortnight.svg")
 
 
-def set_up(site: Path, champion: Path, replay: int = 2000, epochs: int = 2) -> None:
-    """A site whose champion is the bundle."""
+def set_up(site: Path, champion: Path, replay: int = 2000, epochs: int = 2, **more: int) -> None:
+    """A site whose champion is the bundle; `more` settings of its nights."""
     version = json.loads((champion / "bundle.json").read_text())["version"]
     shutil.copytree(champion, site / "var/models" / version)
     trainer = f'schedule = ""\nmin_labels = 1\nreplay = {replay}\nepochs = {epochs}\n'
+    trainer += "".join(f"{name} = {value}\n" for name, value in more.items())
     (site / "filterd.toml").write_text(f"{toml(BASE)}\n[trainer]\n{trainer}")
     command(site, "filterd", "models", "promote", version, "--by", "test")
 
