@@ -51,7 +51,8 @@ class NightContent:
     """One run. `made` is when it ended; `seconds` are those of each stage, in their order.
 
     `champion` is the bundle that served when it began. Without a candidate, `candidate` is "",
-    `rules` are empty and `sets` None. `thresholds` are champion's and candidate's, of spam.
+    `rules` are empty and `sets` None; `share` is how far it lies from the champion towards what was
+    learnt, 0..1. `thresholds` are champion's and candidate's, of spam.
     `versions` name software and settings that a reader may need to make it again.
     """
 
@@ -62,6 +63,7 @@ class NightContent:
     champion: str
     champion_created: datetime
     candidate: str = ""
+    share: float = 1.0
     rules: Sequence[Rule] = ()
     sets: ScoredSets | None = None
     thresholds: Pair = (0.5, 0.5)

@@ -65,6 +65,8 @@ def _header(content: NightContent) -> str:
     bundles = f"{escape(content.champion)} served"
     if content.candidate:
         bundles += f", {escape(content.candidate)} was the candidate"
+        if content.share < 1:
+            bundles += f": {content.share:.0%} of the way from it to what was learnt"
     kind = "passed" if content.state == "promoted" else "failed"
     reason = f"<p>{escape(content.reason)}.</p>" if content.reason else ""
     return (

@@ -49,6 +49,7 @@ def content_of(
         champion=champion.version,
         champion_created=datetime.fromisoformat(champion.created),
         candidate="" if candidate is None else candidate.version,
+        share=1.0 if candidate is None else _share(candidate),
         rules=() if judged is None else judged.rules,
         sets=None if judged is None else judged.sets,
         thresholds=(0.5, 0.5) if judged is None else judged.thresholds,
@@ -70,6 +71,11 @@ def tell(content: NightContent, data: SiteData, models: Path, mlflow_url: str) -
         log.error("no report", run=content.run, error=error.strerror or str(error))  # noqa: TRY400  # its one line says it
         return
     track(mlflow_url, content, files)
+
+
+def _share(candidate: Bundle) -> float:
+    """How far the night went (`trainer.interpolation`), 0..1."""
+    return float(candidate.metrics["provenance"]["share_of_the_way"])
 
 
 def _changes(judged: NightVerdict, data: SiteData) -> list[Change]:

@@ -173,6 +173,12 @@ def test_the_page_says_which_run_and_how_it_ended(text):
     assert "2026-11-26.3 served, 2026-11-27.1 was the candidate." in text
 
 
+def test_the_page_says_how_far_the_night_went(tmp_path):
+    write_report(tmp_path, replace(CONTENT, share=0.25))
+    page = (tmp_path / "report.html").read_text()
+    assert "was the candidate: 25% of the way from it to what was learnt." in page
+
+
 def test_every_rule_has_figure_limit_and_sentence(text):
     assert "Golden set: good mail flagged ✓ passed 0 0 0 of 10 good mails" in text
     assert "Newest labelled: good mail flagged ✓ passed – – There was no good mail" in text
