@@ -24,11 +24,10 @@ from filterd.model.runtime import open_tokenizer
 from filterd.pipeline import RENDERED_CHARACTERS
 from trainer import export
 from trainer.dataset import digest
-from trainer.evaluate import labels_of, missed_area
 from trainer.finetune import Recipe, Trainer
 from trainer.gate import compare_graphs
 from trainer.golden import golden_texts
-from trainer.interpolation import farthest
+from trainer.interpolation import farthest, golden_losses
 from trainer.network import add_task, load_half, load_network, save_half
 from trainer.publish import FULL, join, sample_ids, score, threshold_of, write_bundle
 from trainer.scoring import predict, score_with
@@ -182,15 +181,15 @@ def _on_the_way(
     order: Order, learnt: MultiTaskBert, tokenizer: Tokenizer, linear: LinearModel | None
 ) -> tuple[MultiTaskBert, float]:
     """The network to make a bundle of, and its share of the way (`trainer.interpolation`)."""
-    golden = order.aim.golden
-    rows, wanted = labels_of(golden, SPAM_TASK, learnt.config.tasks[SPAM_TASK])
+    golden, tasks = order.aim.golden, order.champion.tasks
 
-    def missed(network: MultiTaskBert) -> float | None:
-        logits = predict(network, tokenizer, golden)
-        spam = (logits if linear is None else join(logits, linear, golden))[SPAM_TASK][rows]
-        return missed_area(spam[:, -1] - spam[:, 0], wanted == spam.shape[1] - 1)
+    def judge(network: MultiTaskBert) -> dict[str, float]:
+        logits: Logits = predict(network, tokenizer, golden)
+        if linear is not None:
+            logits = join(logits, linear, golden)
+        return golden_losses(logits, golden, {task.name: task.labels for task in tasks})
 
-    return farthest(load_half(order.champion.path / WEIGHTS), learnt, missed)
+    return farthest(load_half(order.champion.path / WEIGHTS), learnt, judge)
 
 
 def _temperature(

@@ -1,5 +1,6 @@
 """How far a night goes from the champion towards what it learnt."""
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch")
@@ -7,7 +8,8 @@ pytest.importorskip("torch")
 import torch
 from transformers import BertConfig
 
-from trainer.interpolation import MOST_LOST, SHARES, between, farthest
+from trainer.dataset import Example
+from trainer.interpolation import MOST_AREA, MOST_F1, SHARES, between, farthest, golden_losses
 from trainer.network import MultiTaskBert, add_task
 
 pytestmark = pytest.mark.trainer
@@ -50,15 +52,47 @@ def test_a_head_that_the_champion_lacks_stays_as_it_was_learnt(ends):
 
 
 @pytest.mark.parametrize(
-    ("lost", "share"), [(0.0, 1.0), (0.99 * MOST_LOST, 1.0), (1.9 * MOST_LOST, 0.5), (99.0, 0.25)]
+    ("area", "f1", "share"),
+    [
+        (0.0, 0.0, 1.0),
+        (0.99 * MOST_AREA, 0.0, 1.0),
+        (1.9 * MOST_AREA, 0.0, 0.5),
+        (0.0, 1.3 * MOST_F1, 0.75),
+        (1.9 * MOST_AREA, 1.3 * MOST_F1, 0.5),
+        (99.0, -0.3, 0.25),
+    ],
 )
-def test_a_night_goes_as_far_as_other_mail_lets_it(ends, lost, share):
-    network, found = farthest(*ends, lambda network: 1.5 + lost * share_of(network, ends))
+def test_a_night_goes_as_far_as_other_mail_lets_it(ends, area, f1, share):
+    def judge(network):
+        way = share_of(network, ends)
+        return {"spam": 1.5 + area * way, "sentiment": 0.3 + f1 * way}
+
+    network, found = farthest(*ends, judge)
     assert found == share
     assert share_of(network, ends) == pytest.approx(share, abs=1e-5)
 
 
 def test_with_nothing_to_go_by_a_night_goes_all_the_way(ends):
-    network, found = farthest(*ends, lambda _: None)
+    network, found = farthest(*ends, lambda _: {})
     assert found == SHARES[0]
     assert share_of(network, ends) == 1.0
+
+
+def test_what_is_missed_is_counted_by_task():
+    golden = [
+        Example(("text",), labels, "golden", "test", "group")
+        for labels in (
+            {"spam": "spam", "mood": "good"},
+            {"spam": "ham", "mood": "bad"},
+            {"spam": "ham"},
+        )
+    ]
+    logits = {
+        "spam": np.array([[0.0, 1.0], [0.0, 2.0], [0.0, 0.0]]),
+        "mood": np.array([[0.0, 1.0], [1.0, 0.0], [0.0, 1.0]]),
+        "topic": np.zeros((3, 2)),
+    }
+    tasks = {"spam": ["ham", "spam"], "mood": ["bad", "good"], "topic": ["a", "b"]}
+    assert golden_losses(logits, golden, tasks) == {"spam": 50.0, "mood": 0.0}
+    rest = {task: each[1:] for task, each in logits.items()}
+    assert golden_losses(rest, golden[1:], tasks) == {"mood": 0.0}
