@@ -60,7 +60,8 @@ class Limits:
     # many a correction is a wrong click.
     fewest_to_rise: int = 30
     wrong_clicks: float = 0.1
-    # Macro-F1: two texts in 200. Of fewer than 50 a single one is more than that.
+    # Macro-F1: two texts in 200, or what chance makes of those that only one of both gets right. Of
+    # fewer than 50 a single one is more than that.
     f1: float = 0.01
     fewest_for_f1: int = 50
     # Of the champion's milliseconds. It is the same graph with other weights: what is slower
@@ -244,13 +245,23 @@ def f1_of(scored: Scored, task: str, names: Sequence[str], limits: Limits) -> Ru
         return Rule(name, True, None, None, text)
     if task not in scored.champion:
         return Rule(name, True, None, None, f"The champion does not know the task {task}")
-    before, after = (
-        float(class_figures(bundle[task][rows], wanted, names)["macro_f1"])
-        for bundle in (scored.champion, scored.candidate)
-    )
-    limit = round(before - limits.f1, 4)
+    given = [bundle[task][rows] for bundle in (scored.champion, scored.candidate)]
+    before, after = (float(class_figures(each, wanted, names)["macro_f1"]) for each in given)
+    right_before, right_after = (each.argmax(axis=1) == wanted for each in given)
+    chance = _chance_of_change(right_before, right_after, limits.confidence)
+    limit = round(before - max(limits.f1, chance), 4)
     text = f"Macro-F1 of {task} is {after:.3f}, {before:.3f} before"
     return _at_least(name, after, limit, text, f"at least {limit:.3f} is needed")
+
+
+def _chance_of_change(
+    before: NDArray[np.bool_], after: NDArray[np.bool_], confidence: float
+) -> float:
+    """By how much the share of what is right falls by chance alone in all but one of 20 nights.
+
+    Of the texts that only one of both gets right, either may get each (McNemar 1947).
+    """
+    return float(norm.ppf(confidence)) * float(np.sqrt((before != after).sum())) / len(before)
 
 
 def int8_area(comparison: Mapping[str, Any], limits: Limits) -> Rule:
