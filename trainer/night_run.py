@@ -159,13 +159,13 @@ class Night:
         end = Ending(champion, data, candidate, judged)
         if not passed:
             return self._finish("refused", reason, end)
-        self._stage(SCORES, lambda: self._score_labelled(candidate))
+        self._stage(SCORES, lambda: self._score_labelled(candidate, data))
         bundle = self._stage(PUBLISH, lambda: self._publish(candidate))
         if self._own.shadow_hours or self._own.shadow_messages:
             why_not = self._stage(SHADOW, lambda: self._shadow(bundle))
             if why_not is not None:
                 return self._finish("refused", why_not, end)
-            self._score_labelled(bundle)  # what was labelled meanwhile
+            self._score_labelled(bundle, data)  # what was labelled meanwhile
         return self._promote(bundle, end)
 
     def _stage(self, name: str, work: Callable[[], Any]) -> Any:
@@ -285,12 +285,17 @@ class Night:
             site_threshold=self._settings.spam_threshold,
         )
 
-    def _score_labelled(self, candidate: Bundle) -> None:
+    def _score_labelled(self, candidate: Bundle, data: SiteData) -> None:
         """What the candidate gives to labelled mail that it has not scored yet: for the learner,
         before it may serve.
+
+        Not to mail that it was trained on: it knows the labels of that by heart, and from what it
+        gives it a learner would take it for surer of new mail than it is. There the score stands
+        that the mail got when it came.
         """
         records = labelled_records(self._database)[-MOST_LESSONS:]
-        known = scores_of(self._database, candidate.version, [record.id for record in records])
+        known = set(scores_of(self._database, candidate.version, [record.id for record in records]))
+        known |= {mail.id for mail in data.mails if mail.example.split == "train"}
         records = [record for record in records if record.id not in known]
         if not records:
             return
