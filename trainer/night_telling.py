@@ -75,7 +75,8 @@ def tell(content: NightContent, data: SiteData, models: Path, mlflow_url: str) -
 
 def _share(candidate: Bundle) -> float:
     """How far the night went (`trainer.interpolation`), 0..1."""
-    return float(candidate.metrics["provenance"]["share_of_the_way"])
+    # A run that an older filterd began, and that goes on with this one, went all of it.
+    return float(candidate.metrics["provenance"].get("share_of_the_way", 1.0))
 
 
 def _changes(judged: NightVerdict, data: SiteData) -> list[Change]:

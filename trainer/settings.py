@@ -57,8 +57,7 @@ class TrainerSettings(FileSettings):
         4000,
         ge=0,
         le=1_000_000,
-        description="Recent mails that are read again with the champion's own scores, so that it "
-        "does not forget.",
+        description="Recent mails without a label that are taught as the site sees them.",
     )
     quorum: int = Field(
         1, ge=1, le=100, description="People who must agree before a label is learned from."

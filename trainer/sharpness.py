@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from filterd.learner.local import log_odds
+from trainer.corpora import SPAM
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +71,7 @@ def temperature_for(
     if FEWEST <= reached < len(odds):
         last, next_one = np.sort(odds)[::-1][reached - 1 : reached + 1] / wanted
         temperature = float(np.clip(before, min(ROOM * next_one, last), last / ROOM))
-    is_ham = np.array(["ham" in each.labels.values() for each in aim.golden], dtype=bool)
+    is_ham = np.array([each.labels.get(SPAM) == "ham" for each in aim.golden], dtype=bool)
     ham, flagged_ham = np.sort(_odds(golden)[is_ham])[::-1], int(flagged[is_ham].sum())
     if flagged_ham < len(ham):
         temperature = max(temperature, ROOM * float(ham[flagged_ham]) / wanted)
