@@ -31,7 +31,7 @@ def compare_graphs(
     everywhere: bool = False,
 ) -> dict[str, Any]:
     """AUC of both on spam, the standard error of their difference, and per task the share of texts
-    on which they decide alike.
+    on which they decide alike, and of how many.
 
     `spam` is the spam task's temperature and threshold. Each task is compared on the texts that
     are labelled for it; whether they decide alike, with `everywhere`, on all texts.
@@ -39,6 +39,7 @@ def compare_graphs(
     temperature, threshold = spam
     alike: dict[str, float | None] = {}
     auc: dict[str, float | None] = {}
+    counts: dict[str, int] = {}
     error = None
     for task, labels in names.items():
         rows, wanted = labels_of(examples, task, labels)
@@ -57,7 +58,8 @@ def compare_graphs(
         else:
             first, second = (each.argmax(axis=1) for each in pair)
         alike[task] = round(float((first == second).mean()), 5) if len(first) else None
-    return {"auc": auc, "auc_error": error, "same_decisions": alike}
+        counts[task] = len(first)
+    return {"auc": auc, "auc_error": error, "same_decisions": alike, "compared": counts}
 
 
 def refuse_unless_equal(comparison: Mapping[str, Any]) -> None:

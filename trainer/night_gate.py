@@ -56,7 +56,7 @@ def judge(
         rules.area_missed(known, limits),
         *(rules.f1_of(known, task, tasks[task], limits) for task in others),
         rules.int8_area(comparison, limits),
-        rules.int8_verdicts(comparison),
+        rules.int8_verdicts(comparison, limits),
         rules.no_more_than("latency", MILLISECONDS, milliseconds, limits.latency),
         rules.no_more_than("size", BYTES, bytes, limits.size),
     ]

@@ -24,7 +24,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from daemon_process import Daemon, environment
-from fortnight import BIN, mails_of, set_up
+from fortnight import BIN, digest_of, mails_of, set_up
 from rich.console import Console
 from rich.table import Table
 
@@ -102,7 +102,7 @@ def fill(site: Path, champion: Path, mails: list[tuple[str, bytes]], labels: int
                 recipients=("office@example.test",),
                 size=len(raw),
                 ms=10.0,
-                digest=f"{number * 2654435761 % 2**64:016x}",
+                digest=digest_of(raw),
                 subject=message.subject,
                 from_address=message.from_address,
                 from_domain=message.from_domain,

@@ -6,7 +6,9 @@
 FOLDER of mail has spam/ and ham/ of a corpus that the champion was not trained on. Each day 300 of
 them go through the real daemon; the labeller answers up to 30 questions of `filterd queue`, 3% of
 them wrongly; `filterd-trainer run` does the night; then all times in the database move back a day.
-Prints a table, writes days.json and fortnight.svg. Some three minutes a night on two cores.
+Beside what was served stands what would have been without nights: the first champion's word, joined
+with the same labels. Prints a table, writes days.json and fortnight.svg. Some three minutes a night
+on two cores. --without-nights leaves them out, for other labels follow from other questions.
 --judge prints what bundles make, alone, of the mails that no such fortnight has in it.
 """
 
@@ -33,12 +35,16 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import select, update
 
-from filterd.asking import questions
-from filterd.model.encoder import open_encoder
+from filterd.asking import LOOKED_AT, questions
+from filterd.learner.features import Evidence, unpack
+from filterd.learner.site import clues_of
+from filterd.model.encoder import Encoder, open_encoder
 from filterd.pipeline import read
-from filterd.store.database import open_database
+from filterd.store.database import Database, open_database
 from filterd.store.labels import add_label
+from filterd.store.messages import unlabelled
 from filterd.store.runs import runs
+from filterd.store.scores import write_scores
 from filterd.store.tables import Labels, Messages, TrainingRuns
 from filterd.teaching import open_learner
 from trainer.evaluate import missed_area
@@ -59,6 +65,8 @@ class Day:
     served_wrong: int
     model_wrong: int
     false_positives: int
+    first_wrong: int  # by the first champion, joined with the labels of the days before
+    first_false_positives: int
     labels: int
     wrong_labels: int
     state: str = ""
@@ -78,6 +86,8 @@ def main() -> None:
     parser.add_argument("--mails", type=int, default=300)
     parser.add_argument("--labels", type=int, default=30)
     parser.add_argument("--replay", type=int, default=1000, help="recent mails a night is taught")
+    parser.add_argument("--seed", type=int, default=1, help="of who answers, and what wrongly")
+    parser.add_argument("--without-nights", action="store_true")
     arguments = parser.parse_args()
     if not arguments.judge and not (arguments.champion and arguments.out):
         parser.error("--champion and --out are needed, or --judge")
@@ -92,19 +102,22 @@ def main() -> None:
     site = arguments.out / "site"
     shutil.rmtree(site, ignore_errors=True)
     # In these nights no mail comes: they may have all of the machine.
-    set_up(site, arguments.champion, replay=arguments.replay, threads=os.cpu_count() or 1)
+    cores = os.cpu_count() or 1
+    set_up(site, arguments.champion, arguments.replay, threads=cores, keep=arguments.days + 1)
+    first = open_encoder(arguments.champion)
     stream = mails_of(arguments.mail)[: arguments.days * arguments.mails]
     if len(stream) < arguments.days * arguments.mails:
         sys.exit(f"{arguments.mail}: {len(stream)} mails are too few")
-    chance = random.Random(1)
+    chance = random.Random(arguments.seed)
     days: list[Day] = []
     daemon = Daemon(site).started()
     port = daemon.port
     try:
         for number in range(1, arguments.days + 1):
             batch = stream[(number - 1) * arguments.mails : number * arguments.mails]
-            days.append(a_day(site, port, number, batch, arguments.labels, chance))
-            a_night(site, days[-1])
+            days.append(a_day(site, port, number, batch, arguments.labels, chance, first))
+            if not arguments.without_nights:
+                a_night(site, days[-1])
             (arguments.out / "days.json").write_text(
                 json.dumps([asdict(day) for day in days], indent=1) + "\n"
             )
@@ -155,9 +168,14 @@ def mails_of(folder: Path) -> list[tuple[str, bytes]]:
     ]
 
 
+def sent(message: bytes) -> bytes:
+    """As it is sent: its last line is whole."""
+    return message if message.endswith(b"\r\n") else message + b"\r\n"
+
+
 def digest_of(message: bytes) -> str:
-    """As the daemon computes it, of the body."""
-    return hashlib.sha256(message.partition(b"\r\n\r\n")[2]).hexdigest()
+    """As the daemon computes it, of the body as it is sent."""
+    return hashlib.sha256(sent(message).partition(b"\r\n\r\n")[2]).hexdigest()
 
 
 def a_day(
@@ -167,20 +185,17 @@ def a_day(
     batch: list[tuple[str, bytes]],
     most_labels: int,
     chance: random.Random,
+    first: Encoder,
 ) -> Day:
     """Send a day's mail, see what became of it, label some of it."""
     with smtplib.SMTP("127.0.0.1", port, "client.example.net", timeout=60) as client:
         for _, message in batch:
-            whole = message if message.endswith(b"\r\n") else message + b"\r\n"
-            client.sendmail("sender@example.net", ["office@example.test"], whole)
-    truth = {}
-    for label, message in batch:
-        whole = message if message.endswith(b"\r\n") else message + b"\r\n"
-        truth[digest_of(whole)] = label
+            client.sendmail("sender@example.net", ["office@example.test"], sent(message))
+    truth = {digest_of(message): label for label, message in batch}
     database = open_database(f"sqlite:///{site}/var/filterd.db")
     try:
         rows = wait_for_rows(database, set(truth))
-        day = Day(number, len(rows), 0, 0, 0, 0, 0)
+        day = Day(number, len(rows), 0, 0, 0, 0, 0, 0, 0)
         by_id = {}
         for row in rows:
             label = truth[row.digest]
@@ -190,13 +205,17 @@ def a_day(
             day.model_wrong += bert != label
             day.false_positives += row.verdict == "spam" and label == "ham"
         now = datetime.now(UTC)
+        found = by_first_champion(database, first, now)
+        for identity, (verdict, _) in found.items():
+            day.first_wrong += verdict != by_id[identity]
+            day.first_false_positives += verdict == "spam" and by_id[identity] == "ham"
         asked = questions(
             database,
             open_learner(database),
             budget=most_labels,
             since=now - timedelta(hours=20),
             now=now,
-            chance=random.Random(number),
+            chance=random.Random(chance.random()),
         )
         for one in asked:
             label = by_id.get(one.record.id)
@@ -208,9 +227,28 @@ def a_day(
             by = chance.choice(LABELLERS)
             add_label(database, one.record.id, "spam", label, by, "cli")
             day.labels += 1
+        answered = {one.record.id: found[one.record.id][1] for one in asked}
+        write_scores(database, first.bundle.version, answered)
         return day
     finally:
         database.close()
+
+
+def by_first_champion(
+    database: Database, first: Encoder, now: datetime
+) -> dict[str, tuple[str, float]]:
+    """What it would make of the day's mail, joined with all labels so far: id -> verdict, and its
+    own score, by which its learner is taught.
+    """
+    learner = open_learner(database, first.bundle.version)
+    threshold = first.bundle.threshold("spam")
+    found = {}
+    for record in unlabelled(database, "spam", now - timedelta(hours=20), LOOKED_AT):
+        bert = float(first.encode([record.text])[0].tasks["spam"][-1])
+        evidence = Evidence(unpack(record.head), record.text, record.helo, record.client_address)
+        opinion = learner.judge(bert, clues_of(evidence), now.timestamp(), threshold)
+        found[record.id] = ("spam" if opinion.spam >= threshold else "ham", bert)
+    return found
 
 
 def wait_for_rows(database, digests):
@@ -268,14 +306,25 @@ def shift_times(site: Path) -> None:
 def show(days: list[Day]) -> None:
     """The table so far."""
     table = Table()
-    for name in ("day", "wrong", "model alone", "good mail lost", "labels", "night", "seconds"):
+    names = (
+        "day",
+        "wrong",
+        "without nights",
+        "model alone",
+        "good mail lost",
+        "labels",
+        "night",
+        "seconds",
+    )
+    for name in names:
         table.add_column(name, justify="right")
     for day in days:
         table.add_row(
             str(day.number),
             f"{100 * day.served_wrong / day.mails:.1f}%",
+            f"{100 * day.first_wrong / day.mails:.1f}%",
             f"{100 * day.model_wrong / day.mails:.1f}%",
-            str(day.false_positives),
+            f"{day.false_positives} ({day.first_false_positives})",
             f"{day.labels} ({day.wrong_labels} wrong)",
             f"{day.state} {day.candidate or ''} {day.reason[:60]}",
             f"{sum(day.seconds.values()):.0f}",
@@ -314,7 +363,10 @@ def draw(days: list[Day], file: Path) -> None:
     numbers = [day.number for day in days]
     model = [100 * day.model_wrong / day.mails for day in days]
     served = [100 * day.served_wrong / day.mails for day in days]
+    first = [100 * day.first_wrong / day.mails for day in days]
     axes.plot(numbers, model, color="#D55E00", marker="o", label="the model alone")
+    label = "the first champion with what staff taught"
+    axes.plot(numbers, first, color="#009E73", linestyle="--", label=label)
     axes.plot(numbers, served, color="#0072B2", marker="o", label="with what staff taught")
     for day, value in zip(days, model, strict=True):
         mark = {"promoted": "▲", "refused": "✕"}.get(day.state, "·")

@@ -2,8 +2,8 @@
 
     python tests/bench/poison.py --site FOLDER --mail FOLDER [--share 0.05]
 
-FOLDER of the site is what `tests/bench/fortnight.py` left (its OUT/site; give a copy, labels are
-added), that of mail what it was given. One person labels so many mails that a share of all labels
+FOLDER of the site is what `tests/bench/fortnight.py` or `bench_night.py` left (OUT/site; give a
+copy, labels are added), that of mail what it was given. One person labels so many mails that a share of all labels
 is theirs, each wrongly, half of them wanted mail called spam; then `filterd-trainer run` does the
 night. Prints what the gate said.
 """
@@ -55,9 +55,8 @@ class Nothing:
 def poison(site: Path, folder: Path, share: float) -> int:
     """Label mails wrongly; how many."""
     truth = {}
-    for label, message in mails_of(folder)[:4200]:
-        whole = message if message.endswith(b"\r\n") else message + b"\r\n"
-        truth[digest_of(whole)] = label
+    for label, message in mails_of(folder):
+        truth[digest_of(message)] = label
     database = open_database(f"sqlite:///{site}/var/filterd.db")
     try:
         labelled = select(Labels.message_id)

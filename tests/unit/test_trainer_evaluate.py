@@ -188,6 +188,7 @@ def graphs(moved):
 def test_a_graph_that_decides_alike_passes():
     comparison = graphs(moved=0)
     assert comparison["same_decisions"]["spam"] == 1.0
+    assert comparison["compared"] == {"spam": 200}
     refuse_unless_equal(comparison)
 
 

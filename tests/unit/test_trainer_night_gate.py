@@ -307,6 +307,20 @@ def test_int8_may_change_one_verdict_in_two_hundred(same, passed):
     assert rule("int8_verdicts", comparison=comparison).passed == passed
 
 
+@pytest.mark.parametrize(("same", "passed"), [(0.99, True), (0.9899, False)])
+def test_int8_may_change_as_many_of_few_texts_as_chance_does(same, passed):
+    comparison = {**SAME, "same_decisions": {"spam": same}, "compared": {"spam": 700}}
+    found = rule("int8_verdicts", comparison=comparison)
+    assert (found.passed, found.limit) == (passed, 0.01)  # 7 of 700, in 19 nights of 20
+
+
+def test_int8_may_change_no_more_of_many_texts():
+    comparison = {**SAME, "same_decisions": {"spam": 0.994}, "compared": {"spam": 100_000}}
+    found = rule("int8_verdicts", comparison=comparison)
+    assert not found.passed
+    assert "of 100,000 texts at most 0.54% is allowed" in found.text
+
+
 def test_int8_that_could_not_be_compared_says_so():
     nothing = {"auc": {"fp32": None, "int8": None}, "same_decisions": {"spam": None}}
     for name in ("int8_area", "int8_verdicts"):
