@@ -38,11 +38,13 @@ from sqlalchemy import select, update
 from filterd.asking import LOOKED_AT, questions
 from filterd.learner.features import Evidence, unpack
 from filterd.learner.site import clues_of
+from filterd.model.champion import champion_version
 from filterd.model.encoder import Encoder, open_encoder
 from filterd.pipeline import read
 from filterd.store.database import Database, open_database
 from filterd.store.labels import add_label
 from filterd.store.messages import unlabelled
+from filterd.store.models import champion
 from filterd.store.runs import runs
 from filterd.store.scores import write_scores
 from filterd.store.tables import Labels, Messages, TrainingRuns
@@ -211,7 +213,7 @@ def a_day(
             day.first_false_positives += verdict == "spam" and by_id[identity] == "ham"
         asked = questions(
             database,
-            open_learner(database),
+            open_learner(database, champion_version(champion(database))),
             budget=most_labels,
             since=now - timedelta(hours=20),
             now=now,
