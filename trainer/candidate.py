@@ -27,7 +27,8 @@ from trainer.dataset import digest
 from trainer.finetune import Recipe, Trainer
 from trainer.gate import compare_graphs
 from trainer.golden import golden_texts
-from trainer.interpolation import farthest, golden_losses
+from trainer.golden_losses import golden_losses
+from trainer.interpolation import Way, farthest
 from trainer.network import add_task, load_half, load_network, save_half
 from trainer.publish import FULL, join, sample_ids, score, threshold_of, write_bundle
 from trainer.scoring import predict, score_with
@@ -109,7 +110,8 @@ def make_bundle(
     full, int8 = work / FULL, work / MODEL
     tokenizer = open_tokenizer(work / TOKENIZER, order.recipe.max_tokens)
     linear = _take_linear(champion, work)
-    network, share = _on_the_way(order, learnt, tokenizer, linear)
+    way = _on_the_way(order, learnt, tokenizer, linear)
+    network = way.network
     difference = export.export(network, full)
     observer.stage("quantizing")
     export.quantize(full, int8, list(names), sample_ids(tokenizer, examples, order.recipe.seed))
@@ -143,7 +145,12 @@ def make_bundle(
             **provenance,
             "recipe": asdict(order.recipe),
             "started_from": {"version": champion.version, "data_digest": champion.data_digest},
-            "share_of_the_way": share,
+            "share_of_the_way": way.share,
+            "golden": {
+                "set": digest(order.aim.golden),
+                "losses": dict(way.losses),
+                "best": dict(way.best),
+            },
             "machine": platform.machine(),
             "cpu": torch.backends.cpu.get_cpu_capability(),
             "torch": torch.__version__,
@@ -179,9 +186,12 @@ def _take_linear(champion: Bundle, work: Path) -> LinearModel | None:
 
 def _on_the_way(
     order: Order, learnt: MultiTaskBert, tokenizer: Tokenizer, linear: LinearModel | None
-) -> tuple[MultiTaskBert, float]:
-    """The network to make a bundle of, and its share of the way (`trainer.interpolation`)."""
+) -> Way:
+    """The network to make a bundle of (`trainer.interpolation`)."""
     golden, tasks = order.aim.golden, order.champion.tasks
+    known = order.champion.metrics.get("provenance", {}).get("golden", {})
+    # Another release may come with another golden set, and what was missed of that says nothing.
+    best = known.get("best", {}) if known.get("set") == digest(golden) else {}
 
     def judge(network: MultiTaskBert) -> dict[str, float]:
         logits: Logits = predict(network, tokenizer, golden)
@@ -189,7 +199,7 @@ def _on_the_way(
             logits = join(logits, linear, golden)
         return golden_losses(logits, golden, {task.name: task.labels for task in tasks})
 
-    return farthest(load_half(order.champion.path / WEIGHTS), learnt, judge)
+    return farthest(load_half(order.champion.path / WEIGHTS), learnt, judge, best)
 
 
 def _temperature(

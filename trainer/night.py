@@ -21,12 +21,11 @@ from filterd.store.runs import get_run
 from filterd.store.sealing import open_sealing, read_keys
 from trainer.child import end_with_trainer
 from trainer.errors import TrainingError
+from trainer.memory import is_out_of_memory
 from trainer.night_run import Night
 from trainer.settings import TABLE, TrainerSettings
 from trainer.stages import EXIT_FAILED, EXIT_LEASE_LOST, EXIT_OUT_OF_MEMORY
 from trainer.tracking import require_mlflow
-
-MEMORY_WORDS = ("out of memory", "not enough memory", "can't allocate memory")
 
 
 def main() -> int:
@@ -63,7 +62,7 @@ def main() -> int:
         sys.stderr.write(f"{name}{error.strerror or error}\n")
         return EXIT_FAILED
     except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and not _is_about_memory(error):
+        if not is_out_of_memory(error):
             raise
         sys.stderr.write("out of memory\n")
         return EXIT_OUT_OF_MEMORY
@@ -77,14 +76,6 @@ def choose_device(wanted: str) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     elif wanted == "cuda" and not torch.cuda.is_available():
         raise TrainingError("device is cuda, and this process sees no GPU; set it to auto or cpu")
-
-
-def _is_about_memory(error: RuntimeError) -> bool:
-    """Whether torch says that memory ran out: for a GPU it has a class, for a CPU only words."""
-    text = str(error).lower()
-    return isinstance(error, torch.cuda.OutOfMemoryError) or any(
-        words in text for words in MEMORY_WORDS
-    )
 
 
 if __name__ == "__main__":

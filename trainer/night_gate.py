@@ -29,6 +29,7 @@ def judge(
     *,
     thresholds: Pair,
     comparison: Mapping[str, Any],
+    golden: Mapping[str, Any],
     milliseconds: Pair,
     bytes: Pair,  # noqa: A002 - what it is
     golden_reproduced: bool,
@@ -38,7 +39,8 @@ def judge(
     """Every rule's outcome, in a fixed order. Pairs are the champion's and the candidate's.
 
     `thresholds` are those that each would serve spam with; `comparison` is
-    `trainer.gate.compare_graphs` of the candidate; `tasks` are the candidate's, with labels.
+    `trainer.gate.compare_graphs` of the candidate, `golden` what it misses of the golden set and
+    what the best before it missed, by task; `tasks` are the candidate's, with labels.
     """
     limits = Limits() if limits is None else limits
     known = joined(sets.golden, sets.validation)
@@ -54,6 +56,7 @@ def judge(
         rules.surprise((sets.corrected, sets.newest, sets.validation)),
         rules.spam_caught((sets.golden, sets.validation, sets.newest), thresholds, limits),
         rules.area_missed(known, limits),
+        *(rules.all_nights(golden, task) for task in tasks),
         *(rules.f1_of(known, task, tasks[task], limits) for task in others),
         rules.int8_area(comparison, limits),
         rules.int8_verdicts(comparison, limits),

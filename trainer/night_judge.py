@@ -79,6 +79,7 @@ def judge_candidate(
         sets,
         thresholds=thresholds,
         comparison=candidate.metrics["quantization"],
+        golden=candidate.metrics["provenance"].get("golden", {}),
         milliseconds=milliseconds,
         bytes=(sizes[0], sizes[1]),
         golden_reproduced=reproduced,

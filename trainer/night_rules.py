@@ -13,6 +13,7 @@ from trainer.corpora import SPAM
 from trainer.dataset import TASKS
 from trainer.evaluate import FALSE_POSITIVES, class_figures, labels_of, missed_area
 from trainer.gate import AUC_LOSS, CHANGED_DECISIONS
+from trainer.golden_losses import most_in_all
 from trainer.night_words import amount, more
 
 if TYPE_CHECKING:
@@ -234,6 +235,23 @@ def area_missed(scored: Scored, limits: Limits) -> Rule:
     limit = round(before + limits.missed_area, 4)
     text = f"1-ROCA of spam is {after:.3f}%, {before:.3f}% before"
     return _at_most(name, after, limit, text, f"at most {limit:.3f}% is allowed")
+
+
+def all_nights(golden: Mapping[str, Any], task: str) -> Rule:
+    """Of the golden set all nights together may not lose much of what a bundle before could do.
+
+    `golden` is what a candidate's provenance tells of it (`trainer.candidate`).
+    """
+    name = f"all_nights_{task}"
+    if task not in golden.get("losses", {}):
+        return Rule(name, True, None, None, f"The golden set has nothing to judge {task} by")
+    missed, best = (round(float(golden[each][task]), 5) for each in ("losses", "best"))
+    limit = round(most_in_all(task, best), 5)
+    if task == SPAM:
+        text = f"1-ROCA of spam on the golden set is {missed:.3f}%, {best:.3f}% at its best"
+        return _at_most(name, missed, limit, text, f"at most {limit:.3f}% is allowed")
+    text = f"Macro-F1 of {task} on the golden set is {1 - missed:.3f}, {1 - best:.3f} at its best"
+    return _at_most(name, missed, limit, text, f"at least {1 - limit:.3f} is needed")
 
 
 def f1_of(scored: Scored, task: str, names: Sequence[str], limits: Limits) -> Rule:

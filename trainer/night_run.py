@@ -70,6 +70,7 @@ from trainer.stages import (
     TRAINING,
 )
 from trainer.telling import Lines
+from trainer.together import how_many, train_together
 from trainer.trust import Trust
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ if TYPE_CHECKING:
     from filterd.settings import Settings
     from filterd.store.database import Database
     from filterd.store.runs import TrainingRun
+    from trainer.checkpoint import Position
     from trainer.night_content import NightContent
     from trainer.night_rules import Rule
     from trainer.observer import Observer
@@ -141,7 +143,7 @@ class Night:
         order = self._order(champion, data)
         tasks = {task.name: task.labels for task in champion.tasks}
         data = only_known(data, {**tasks, **order.new_tasks})
-        position = self._stage(TRAINING, lambda: train(order, data.examples, self._observer))
+        position = self._stage(TRAINING, lambda: self._train(order, data))
         candidate = None
         try:
             candidate = self._stage(EXPORT, lambda: self._export(order, data, position.best))
@@ -258,6 +260,12 @@ class Night:
         recent = held_recent(data)
         aim = Aim(recent, spam_among(data, recent), self._threshold(champion), load_golden())
         return Order(champion, self._work, recipe, self._version(), tasks, aim)
+
+    def _train(self, order: Order, data: SiteData) -> Position:
+        processes = how_many(self._own.processes)
+        if processes == 1:
+            return train(order, data.examples, self._observer)
+        return train_together(order, data.examples, processes, self._own.cores)
 
     def _threshold(self, champion: Bundle) -> float:
         return self._settings.spam_threshold or champion.threshold(SPAM_TASK)

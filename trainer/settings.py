@@ -41,6 +41,12 @@ class TrainerSettings(FileSettings):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="Where to train: on a GPU if there is one (auto), never, or only there."
     )
+    processes: int = Field(
+        0,
+        ge=0,
+        le=64,
+        description="Processes that train together; 0 for one on each GPU, or one on the CPU.",
+    )
     threads: int = Field(
         0, ge=0, le=1024, description="Threads to train on; 0 for half of the cores."
     )

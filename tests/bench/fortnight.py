@@ -1,7 +1,7 @@
 """A simulated fortnight: mail by SMTP, a labeller who is wrong now and then, a real night each night.
 
     python tests/bench/fortnight.py --mail FOLDER --champion BUNDLE --out FOLDER
-    python tests/bench/fortnight.py --mail FOLDER --judge BUNDLE...
+    python tests/bench/fortnight.py --mail FOLDER --judge BUNDLE... [--out FOLDER]
 
 FOLDER of mail has spam/ and ham/ of a corpus that the champion was not trained on. Each day 300 of
 them go through the real daemon; the labeller answers up to 30 questions of `filterd queue`, 3% of
@@ -9,7 +9,8 @@ them wrongly; `filterd-trainer run` does the night; then all times in the databa
 Beside what was served stands what would have been without nights: the first champion's word, joined
 with the same labels. Prints a table, writes days.json and fortnight.svg. Some three minutes a night
 on two cores. --without-nights leaves them out, for other labels follow from other questions.
---judge prints what bundles make, alone, of the mails that no such fortnight has in it.
+--judge prints what bundles make, alone, of the mails that no such fortnight has in it; with --out,
+of a fortnight that is over, what they make of them with all labels of it, too.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import shutil
 import smtplib
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -55,6 +57,7 @@ from trainer.night_rules import SUREST
 BIN = Path(sys.executable).parent
 LABELLERS = ("anna", "ben", "carla")
 WRONG = 0.03
+CLIENT = "client.example.net"
 out = Console()
 
 
@@ -98,7 +101,8 @@ def main() -> None:
         if not place.is_dir():
             parser.error(f"{place}: no such folder")
     if arguments.judge:
-        judge(bundles, mails_of(arguments.mail)[arguments.days * arguments.mails :])
+        left = mails_of(arguments.mail)[arguments.days * arguments.mails :]
+        judge(bundles, left, arguments.out)
         return
     arguments.out.mkdir(parents=True, exist_ok=True)
     site = arguments.out / "site"
@@ -190,7 +194,7 @@ def a_day(
     first: Encoder,
 ) -> Day:
     """Send a day's mail, see what became of it, label some of it."""
-    with smtplib.SMTP("127.0.0.1", port, "client.example.net", timeout=60) as client:
+    with smtplib.SMTP("127.0.0.1", port, CLIENT, timeout=60) as client:
         for _, message in batch:
             client.sendmail("sender@example.net", ["office@example.test"], sent(message))
     truth = {digest_of(message): label for label, message in batch}
@@ -334,26 +338,44 @@ def show(days: list[Day]) -> None:
     out.print(table)
 
 
-def judge(bundles: list[Path], mails: list[tuple[str, bytes]]) -> None:
-    """What each bundle alone makes of the mails, as it would serve, without what staff taught."""
-    texts = [read(message).text for _, message in mails]
+def judge(bundles: list[Path], mails: list[tuple[str, bytes]], over: Path | None) -> None:
+    """What each bundle makes of the mails, as it would serve: alone, and with what was taught."""
+    readings = [read(message) for _, message in mails]
     is_spam = np.array([label == "spam" for label, _ in mails])
     table = Table(caption=f"{len(mails)} mails, {is_spam.sum()} of them spam")
     for name in ("bundle", "1-ROCA%", "mean log loss", "wrong", "good mail lost"):
         table.add_column(name, justify="left" if name == "bundle" else "right")
     for path in bundles:
-        encoder = open_encoder(path)
-        found = [encoder.encode([text])[0].tasks["spam"][-1] for text in texts]
-        scores = np.clip(np.array(found), SUREST, 1 - SUREST)
-        flagged = np.array(found) >= encoder.bundle.threshold("spam")
-        table.add_row(
-            encoder.bundle.version,
-            f"{missed_area(np.array(found), is_spam):.3f}",
-            f"{-np.log(np.where(is_spam, scores, 1 - scores)).mean():.3f}",
-            str((flagged != is_spam).sum()),
-            str((flagged & ~is_spam).sum()),
-        )
+        encoder = open_encoder(path, threads=os.cpu_count() or 1)
+        threshold = encoder.bundle.threshold("spam")
+        version = encoder.bundle.version
+        alone = [float(encoder.encode([each.text])[0].tasks["spam"][-1]) for each in readings]
+        table.add_row(version, *figures(np.array(alone), is_spam, threshold))
+        if over is not None:
+            with closing(open_database(f"sqlite:///{over}/site/var/filterd.db")) as database:
+                learner = open_learner(database, version)
+            now = datetime.now(UTC).timestamp()
+            clues = [
+                clues_of(Evidence(each.head, each.text, CLIENT, "127.0.0.1")) for each in readings
+            ]
+            taught = [
+                learner.judge(bert, clue, now, threshold).spam
+                for bert, clue in zip(alone, clues, strict=True)
+            ]
+            table.add_row("  with labels", *figures(np.array(taught), is_spam, threshold))
     out.print(table)
+
+
+def figures(scores: np.ndarray, is_spam: np.ndarray, threshold: float) -> list[str]:
+    """1-ROCA%, mean log loss, wrong verdicts and good mail lost."""
+    bounded = np.clip(scores, SUREST, 1 - SUREST)
+    flagged = scores >= threshold
+    return [
+        f"{missed_area(scores, is_spam):.3f}",
+        f"{-np.log(np.where(is_spam, bounded, 1 - bounded)).mean():.3f}",
+        str((flagged != is_spam).sum()),
+        str((flagged & ~is_spam).sum()),
+    ]
 
 
 def draw(days: list[Day], file: Path) -> None:

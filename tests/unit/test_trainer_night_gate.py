@@ -58,16 +58,25 @@ MISSED, CAUGHT = ("spam", 0.2, 0.2), ("spam", 0.2, 0.95)  # by the champion
 GOLDEN = scored([HAM] * 10 + [SPAM] * 10)
 
 
+AT_BEST = {
+    "losses": {"spam": 1.5, "sentiment": 0.3},
+    "best": {"spam": 1.4, "sentiment": 0.3},
+}
+
+
 def judged(*, golden=GOLDEN, corrected=NOTHING, newest=NOTHING, validation=NOTHING, **changes):
     facts = {
         "thresholds": THRESHOLDS,
         "comparison": SAME,
+        "at_best": AT_BEST,
         "milliseconds": (10.0, 10.0),
         "bytes": (1000, 1000),
         "golden_reproduced": True,
         "limits": Limits(fewest_to_rise=1),
     }
-    return judge(ScoredSets(golden, corrected, newest, validation), **{**facts, **changes})
+    facts |= changes
+    sets = ScoredSets(golden, corrected, newest, validation)
+    return judge(sets, golden=facts.pop("at_best"), **facts)
 
 
 def rule(name, **facts):
@@ -82,7 +91,7 @@ def refused(**facts):
 def test_a_candidate_like_the_champion_passes_where_nothing_was_corrected():
     passed, reason = verdict(judged())
     assert passed
-    assert reason == "All 14 rules passed"
+    assert reason == "All 16 rules passed"
 
 
 def test_every_rule_says_something_and_goes_into_a_row():
@@ -284,6 +293,27 @@ def test_a_task_that_the_champion_does_not_know_is_not_compared():
     known = of_moods(60, 20)
     new = Scored(known.examples, {"spam": known.champion["spam"]}, known.candidate)
     assert rule("f1_sentiment", golden=new).text == "The champion does not know the task sentiment"
+
+
+@pytest.mark.parametrize(
+    ("missed", "passed"), [(1.0, True), (1.7, True), (1.701, False), (2.5, False)]
+)
+def test_all_nights_together_may_cost_the_golden_set_three_tenths_of_a_point(missed, passed):
+    found = rule("all_nights_spam", at_best={"losses": {"spam": missed}, "best": {"spam": 1.4}})
+    assert (found.passed, found.limit) == (passed, 1.7)
+    assert f"is {missed:.3f}%, 1.400% at its best" in found.text
+
+
+@pytest.mark.parametrize(("missed", "passed"), [(0.315, True), (0.3151, False)])
+def test_all_nights_together_may_cost_another_task_little(missed, passed):
+    at_best = {"losses": {"sentiment": missed}, "best": {"sentiment": 0.3}}
+    assert rule("all_nights_sentiment", at_best=at_best).passed == passed
+
+
+def test_a_task_that_the_golden_set_has_nothing_of_is_told():
+    found = rule("all_nights_sentiment", at_best={})
+    assert found.passed
+    assert found.text == "The golden set has nothing to judge sentiment by"
 
 
 # The bundle itself
