@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    import numpy as np
+    from numpy.typing import NDArray
     from tokenizers import Tokenizer
 
     from filterd.model.linear import LinearModel
@@ -121,13 +123,9 @@ def make_bundle(
         return logits if linear is None else join(logits, linear, texts)
 
     if order.aim.golden:
-        before = score_with(Encoder(champion), order.aim.texts, observer, "aim, champion")
-        temperature = temperature_for(
-            order.aim,
-            before[SPAM_TASK][:, -1],
-            logits_of(int8, order.aim.texts, "aim, candidate")[SPAM_TASK],
-            champion.task(SPAM_TASK).temperature,
-        )
+        recent = logits_of(int8, order.aim.recent, "recent mail")[SPAM_TASK]
+        golden = logits_of(int8, order.aim.golden, "golden set")[SPAM_TASK]
+        temperature = _temperature(order, recent, golden, observer)
         tasks = tuple(
             replace(task, temperature=temperature) if task.name == SPAM_TASK else task
             for task in tasks
@@ -202,6 +200,16 @@ def _on_the_way(
         return golden_losses(logits, golden, {task.name: task.labels for task in tasks})
 
     return farthest(load_half(order.champion.path / WEIGHTS), learnt, judge, best)
+
+
+def _temperature(
+    order: Order, recent: NDArray[np.float64], golden: NDArray[np.float64], observer: Observer
+) -> float:
+    """That of spam; `recent` and `golden` are the candidate's logits of the texts of the aim."""
+    aim, before = order.aim, order.champion.task(SPAM_TASK).temperature
+    scores = score_with(Encoder(order.champion), aim.golden, observer, "golden set, champion")
+    flagged = scores[SPAM_TASK][:, -1] >= aim.threshold
+    return temperature_for(aim, recent, golden, flagged, before)
 
 
 def _tasks(champion: Bundle, names: Mapping[str, Sequence[str]]) -> tuple[Task, ...]:

@@ -54,6 +54,7 @@ from trainer.site_data import (
     new_tasks,
     only_known,
     save_data,
+    spam_among,
     too_little,
 )
 from trainer.stages import (
@@ -211,7 +212,9 @@ class Night:
         own = self._own
         trust = Trust(frozenset(own.trusted), own.quorum, frozenset(learner.distrusted))
         threshold = self._threshold(champion)
-        rule = DataRule(trust, own.replay, own.labeller_cap, own.sender_cap, seed=self._run.id)
+        rule = DataRule(
+            trust, own.replay, own.labeller_cap, own.sender_cap, threshold, seed=self._run.id
+        )
         file = self._work / TEXTS
         # Labels given since do not belong to a run that goes on.
         if file.exists():
@@ -254,7 +257,8 @@ class Night:
             distil_unknown=True,
         )
         tasks = new_tasks(data, [task.name for task in champion.tasks])
-        aim = Aim(held_recent(data), load_golden(), self._threshold(champion))
+        recent = held_recent(data)
+        aim = Aim(recent, spam_among(data, recent), self._threshold(champion), load_golden())
         return Order(champion, self._work, recipe, self._version(), tasks, aim)
 
     def _train(self, order: Order, data: SiteData) -> Position:

@@ -63,7 +63,9 @@ class SiteMail:
 
 @dataclass(frozen=True, slots=True)
 class SiteData:
-    """All of a night's data. `left_out`: message id, labeller and why its label does not train."""
+    """All of a night's data. `left_out`: message id, labeller and why its label does not train;
+    `recent_spam`: the groups of recent mail without label that is spam to the site.
+    """
 
     examples: list[Example]
     mails: list[SiteMail]
@@ -71,16 +73,18 @@ class SiteData:
     newest: list[SiteMail]
     left_out: list[tuple[str, str, str]]
     counts: dict[str, int] = field(default_factory=dict)
+    recent_spam: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class DataRule:
-    """How the settings choose: whose labels, and how much of what."""
+    """How the settings choose: whose labels, and how much of what; `threshold` is that of spam."""
 
     trust: Trust
     replay: int
     labeller_cap: float
     sender_cap: float
+    threshold: float = 0.99
     seed: int = 0
 
 
@@ -104,8 +108,13 @@ def gather(
             mails.append(_mail(record, group, labels))
     held, newest, train = _hold_out(mails, now)
     texts = [record.text for record in records]
-    recent = _replay(database, rule.replay, now, chance, texts)
-    replayed = [_replayed(record, opinion_on(record)) for record in recent]
+    replayed: list[Example] = []
+    recent_spam: list[str] = []
+    for recent in _replay(database, rule.replay, now, chance, texts):
+        opinion = opinion_on(recent)
+        replayed.append(_replayed(recent, opinion))
+        if opinion is not None and opinion.spam >= rule.threshold:
+            recent_spam.append(replayed[-1].group)
     letters = _letters(rule.seed)
     total = len(train) + len(replayed) + len(letters)
     train, over = capped(train, _by, share_of(rule.labeller_cap, total), chance)
@@ -115,7 +124,7 @@ def gather(
     examples = [mail.example for mail in train] + replayed + letters
     counts = Counter(f"{each.corpus} {each.split}" for each in examples)
     counts |= {"held out": len(held), "newest": len(newest), "left out": len(left_out)}
-    return SiteData(examples, train, held, newest, left_out, dict(counts))
+    return SiteData(examples, train, held, newest, left_out, dict(counts), recent_spam)
 
 
 def too_little(data: SiteData) -> str | None:
@@ -173,6 +182,12 @@ def held_recent(data: SiteData) -> list[Example]:
     return [each for each in data.examples if each.corpus == REPLAYED and each.split != "train"]
 
 
+def spam_among(data: SiteData, recent: Sequence[Example]) -> int:
+    """How many of these recent mails without label are spam to the site."""
+    is_spam = frozenset(data.recent_spam)
+    return sum(each.group in is_spam for each in recent)
+
+
 def save_data(file: Path, data: SiteData, sealing: Sealing = OPEN) -> None:
     """All of it, with texts, to go on from: whole or not there; sealed as the database is."""
     temporary = file.with_suffix(".writing")
@@ -194,6 +209,7 @@ def load_data(file: Path, sealing: Sealing = OPEN) -> SiteData:
         examples=examples,
         left_out=left_out,
         counts=known["counts"],
+        recent_spam=known["recent_spam"],
         **mails,
     )
 

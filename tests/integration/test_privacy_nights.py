@@ -127,5 +127,5 @@ def test_where_texts_are_sealed_a_nights_are_too(tmp_path):
     assert load_data(tmp_path / TEXTS, sealing) == data
     with pytest.raises(SealedError):
         load_data(tmp_path / TEXTS, Sealing())
-    save_data(tmp_path / TEXTS, dataclasses.replace(data, counts={"labelled train": 1}))
-    assert load_data(tmp_path / TEXTS, sealing).counts == {"labelled train": 1}
+    save_data(tmp_path / TEXTS, dataclasses.replace(data, recent_spam=1))
+    assert load_data(tmp_path / TEXTS, sealing).recent_spam == 1

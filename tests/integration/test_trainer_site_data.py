@@ -21,6 +21,7 @@ from trainer.site_data import (
     new_tasks,
     only_known,
     save_data,
+    spam_among,
     too_little,
 )
 from trainer.trust import Trust
@@ -85,7 +86,7 @@ def test_what_the_site_believes_is_taught_and_counted_where_nobody_labelled(site
         is_spam = record.id in {mail(number).id for number in range(20, 30)}
         return Opinion(0.995, 0.5, anchor=2.0) if is_spam else None
 
-    rule = DataRule(Trust(), 100, 0.5, 0.5)
+    rule = DataRule(Trust(), 100, 0.5, 0.5, threshold=0.99)
     data = gather(site, rule, NOW, opinion_on)
     beliefs = {each.texts[0]: each.belief for each in of_corpus(data, REPLAYED)}
     taught = probability(log_odds(0.995) - 2.0)
@@ -93,7 +94,7 @@ def test_what_the_site_believes_is_taught_and_counted_where_nobody_labelled(site
     assert [beliefs[text(number)] for number in range(30, 40)] == [None] * 10
     assert all(each.belief is None for each in of_corpus(data, LABELLED))
     replayed = of_corpus(data, REPLAYED)
-    assert len(replayed) == 20
+    assert (len(replayed), spam_among(data, replayed)) == (20, 10)
     assert all(each in replayed for each in held_recent(data))
 
 
