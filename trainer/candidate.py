@@ -149,7 +149,7 @@ def make_bundle(
             "golden": {
                 "set": digest(order.aim.golden),
                 "losses": dict(way.losses),
-                "best": dict(way.best),
+                "first": dict(way.first),
             },
             "machine": platform.machine(),
             "cpu": torch.backends.cpu.get_cpu_capability(),
@@ -191,7 +191,7 @@ def _on_the_way(
     golden, tasks = order.aim.golden, order.champion.tasks
     known = order.champion.metrics.get("provenance", {}).get("golden", {})
     # Another release may come with another golden set, and what was missed of that says nothing.
-    best = known.get("best", {}) if known.get("set") == digest(golden) else {}
+    first = known.get("first", {}) if known.get("set") == digest(golden) else {}
 
     def judge(network: MultiTaskBert) -> dict[str, float]:
         logits: Logits = predict(network, tokenizer, golden)
@@ -199,7 +199,7 @@ def _on_the_way(
             logits = join(logits, linear, golden)
         return golden_losses(logits, golden, {task.name: task.labels for task in tasks})
 
-    return farthest(load_half(order.champion.path / WEIGHTS), learnt, judge, best)
+    return farthest(load_half(order.champion.path / WEIGHTS), learnt, judge, first)
 
 
 def _temperature(

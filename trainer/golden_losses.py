@@ -48,6 +48,6 @@ def most_of(task: str) -> float:
     return MOST_AREA if task == SPAM else MOST_F1
 
 
-def most_in_all(task: str, best: float) -> float:
-    """How much may be missed of a task of which a bundle before missed but `best`."""
-    return best + NIGHTS_TOGETHER * most_of(task)
+def most_in_all(task: str, first: float) -> float:
+    """How much may be missed of a task after any number of nights; `first` was before them."""
+    return first + NIGHTS_TOGETHER * most_of(task)

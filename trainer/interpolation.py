@@ -3,8 +3,8 @@
 A site's mail is little and of few kinds, and a network that has learnt it well may do worse than
 before with other mail. Between the two sets of weights it keeps most of both (Wortsman et al. 2022,
 "Robust fine-tuning of zero-shot models"). So a night goes as far as the golden set lets it, and the
-next one goes on from there. What all nights together may cost is bounded, too: by the best that any
-bundle before it made of the golden set.
+next one goes on from there. What all nights together may cost is bounded, too: against what the
+bundle that they began with made of the golden set.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ SHARES = (1.0, 0.75, 0.5, 0.25)
 class Way:
     """A network, its share of the way, 0..1, and its losses (`trainer.golden_losses`).
 
-    `best` are the least that the bundles before it had, by task.
+    `first` are those of the bundle that nights began with, by task.
     """
 
     network: MultiTaskBert
     share: float
     losses: Mapping[str, float]
-    best: Mapping[str, float]
+    first: Mapping[str, float]
 
 
 def farthest(
@@ -46,21 +46,21 @@ def farthest(
 ) -> Way:
     """As far from `before` towards `after` as it may go.
 
-    `judge` gives the losses, by task; `known` are the least of the bundles that `before` came
-    from. A quarter of the way it always goes: whether that may serve is for the gate to say.
+    `judge` gives the losses, by task; `known` are those of the bundle that nights began with, if
+    `before` is not it. A quarter of the way it always goes: whether that may serve is for the gate to say.
     """
-    at_first = judge(before)
-    best = {task: min(loss, known.get(task, loss)) for task, loss in at_first.items()}
+    at_before = judge(before)
+    first = {task: known.get(task, loss) for task, loss in at_before.items()}
     limits = {
-        task: min(loss + most_of(task), most_in_all(task, best[task]))
-        for task, loss in at_first.items()
+        task: min(loss + most_of(task), most_in_all(task, first[task]))
+        for task, loss in at_before.items()
     }
     for share in SHARES:
         network = between(before, after, share)
         losses = judge(network)
         if all(losses[task] <= limit for task, limit in limits.items()):
             break
-    return Way(network, share, losses, best)
+    return Way(network, share, losses, first)
 
 
 def between(before: MultiTaskBert, after: MultiTaskBert, share: float) -> MultiTaskBert:

@@ -40,7 +40,7 @@ def judge(
 
     `thresholds` are those that each would serve spam with; `comparison` is
     `trainer.gate.compare_graphs` of the candidate, `golden` what it misses of the golden set and
-    what the best before it missed, by task; `tasks` are the candidate's, with labels.
+    what was missed before any night, by task; `tasks` are the candidate's, with labels.
     """
     limits = Limits() if limits is None else limits
     known = joined(sets.golden, sets.validation)
