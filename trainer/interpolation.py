@@ -47,7 +47,8 @@ def farthest(
     """As far from `before` towards `after` as it may go.
 
     `judge` gives the losses, by task; `known` are those of the bundle that nights began with, if
-    `before` is not it. A quarter of the way it always goes: whether that may serve is for the gate to say.
+    `before` is not it. A quarter of the way it always goes: whether that may serve is for the gate
+    to say.
     """
     at_before = judge(before)
     first = {task: known.get(task, loss) for task, loss in at_before.items()}
