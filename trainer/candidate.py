@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from transformers.utils import logging as transformers_logging
 
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
     from tokenizers import Tokenizer
 
@@ -110,7 +110,8 @@ def make_bundle(
     full, int8 = work / FULL, work / MODEL
     tokenizer = open_tokenizer(work / TOKENIZER, order.recipe.max_tokens)
     linear = _take_linear(champion, work)
-    way = _on_the_way(order, learnt, tokenizer, linear)
+    line = _line_of(order, observer)
+    way = _on_the_way(order, learnt, tokenizer, linear, line.first)
     network = way.network
     difference = export.export(network, full)
     observer.stage("quantizing")
@@ -125,7 +126,8 @@ def make_bundle(
     if order.aim.golden:
         recent = logits_of(int8, order.aim.recent, "recent mail")[SPAM_TASK]
         golden = logits_of(int8, order.aim.golden, "golden set")[SPAM_TASK]
-        temperature = _temperature(order, recent, golden, observer)
+        before = champion.task(SPAM_TASK).temperature
+        temperature = temperature_for(order.aim, recent, golden, line.flagged, before)
         tasks = tuple(
             replace(task, temperature=temperature) if task.name == SPAM_TASK else task
             for task in tasks
@@ -148,8 +150,10 @@ def make_bundle(
             "share_of_the_way": way.share,
             "golden": {
                 "set": digest(order.aim.golden),
+                "threshold": order.aim.threshold,
                 "losses": dict(way.losses),
                 "first": dict(way.first),
+                "caught": line.caught,
             },
             "machine": platform.machine(),
             "cpu": torch.backends.cpu.get_cpu_capability(),
@@ -184,14 +188,41 @@ def _take_linear(champion: Bundle, work: Path) -> LinearModel | None:
     return load_linear(work / LINEAR, bias=champion.linear.bias, share=champion.linear.share)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Line:
+    """What the champion flags of the golden set, and what the bundle that nights began with made
+    of it: losses by task, of which there may be none, and the share of spam caught.
+    """
+
+    flagged: NDArray[np.bool_]
+    first: Mapping[str, float]
+    caught: float
+
+
+def _line_of(order: Order, observer: Observer) -> _Line:
+    aim = order.aim
+    scores = score_with(Encoder(order.champion), aim.golden, observer, "golden set, champion")
+    flagged = scores[SPAM_TASK][:, -1] >= aim.threshold
+    is_spam = np.array([each.labels.get(SPAM_TASK) == "spam" for each in aim.golden], dtype=bool)
+    caught = float(flagged[is_spam].mean()) if is_spam.any() else 0.0
+    known = order.champion.metrics.get("provenance", {}).get("golden", {})
+    # Another release may come with another golden set, and what was made of that says nothing.
+    if known.get("set") != digest(aim.golden):
+        return _Line(flagged, {}, caught)
+    if known.get("threshold") == aim.threshold:
+        caught = float(known["caught"])
+    return _Line(flagged, known["first"], caught)
+
+
 def _on_the_way(
-    order: Order, learnt: MultiTaskBert, tokenizer: Tokenizer, linear: LinearModel | None
+    order: Order,
+    learnt: MultiTaskBert,
+    tokenizer: Tokenizer,
+    linear: LinearModel | None,
+    first: Mapping[str, float],
 ) -> Way:
     """The network to make a bundle of (`trainer.interpolation`)."""
     golden, tasks = order.aim.golden, order.champion.tasks
-    known = order.champion.metrics.get("provenance", {}).get("golden", {})
-    # Another release may come with another golden set, and what was missed of that says nothing.
-    first = known.get("first", {}) if known.get("set") == digest(golden) else {}
 
     def judge(network: MultiTaskBert) -> dict[str, float]:
         logits: Logits = predict(network, tokenizer, golden)
@@ -200,16 +231,6 @@ def _on_the_way(
         return golden_losses(logits, golden, {task.name: task.labels for task in tasks})
 
     return farthest(load_half(order.champion.path / WEIGHTS), learnt, judge, first)
-
-
-def _temperature(
-    order: Order, recent: NDArray[np.float64], golden: NDArray[np.float64], observer: Observer
-) -> float:
-    """That of spam; `recent` and `golden` are the candidate's logits of the texts of the aim."""
-    aim, before = order.aim, order.champion.task(SPAM_TASK).temperature
-    scores = score_with(Encoder(order.champion), aim.golden, observer, "golden set, champion")
-    flagged = scores[SPAM_TASK][:, -1] >= aim.threshold
-    return temperature_for(aim, recent, golden, flagged, before)
 
 
 def _tasks(champion: Bundle, names: Mapping[str, Sequence[str]]) -> tuple[Task, ...]:

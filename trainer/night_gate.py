@@ -57,6 +57,7 @@ def judge(
         rules.spam_caught((sets.golden, sets.validation, sets.newest), thresholds, limits),
         rules.area_missed(known, limits),
         *(rules.all_nights(golden, task) for task in tasks),
+        rules.all_nights_caught(sets.golden, thresholds[1], golden, limits),
         *(rules.f1_of(known, task, tasks[task], limits) for task in others),
         rules.int8_area(comparison, limits),
         rules.int8_verdicts(comparison, limits),

@@ -254,6 +254,20 @@ def all_nights(golden: Mapping[str, Any], task: str) -> Rule:
     return _at_most(name, missed, limit, text, f"at least {1 - limit:.3f} is needed")
 
 
+def all_nights_caught(
+    scored: Scored, threshold: float, golden: Mapping[str, Any], limits: Limits
+) -> Rule:
+    """Nor may they catch much less of its spam; `threshold` is the candidate's."""
+    name, spam = "all_nights_caught", scored.labelled("spam")
+    if "caught" not in golden or not spam.any():
+        return Rule(name, True, None, None, "The golden set has no spam to catch")
+    after = round(float((scored.spam()[1][spam] >= threshold).mean()), 6)
+    first = float(golden["caught"])
+    limit = round(first - limits.spam_caught, 6)
+    text = f"{100 * after:.1f}% of the golden set's spam are caught, {100 * first:.1f}% before any"
+    return _at_least(name, after, limit, text, f"at least {100 * limit:.1f}% is needed")
+
+
 def f1_of(scored: Scored, task: str, names: Sequence[str], limits: Limits) -> Rule:
     """Every other task must be done about as well."""
     name = f"f1_{task}"

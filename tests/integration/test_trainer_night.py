@@ -99,6 +99,21 @@ def test_what_the_new_model_gives_to_labelled_mail_that_it_did_not_train_on_is_k
     assert len(scored & trained) < len(trained) / 3
 
 
+def test_what_all_nights_are_held_against_goes_from_bundle_to_bundle(site, database):
+    told = []
+    for _ in range(2):
+        night, number = begin(site, decide=passes)
+        night.go()
+        provenance = verify(site.models / champion(database).version).metrics["provenance"]
+        told.append(provenance["golden"])
+        rules = {rule["name"]: rule for rule in get_run(database, number).figures["gate"]}
+        assert rules["all_nights_spam"]["figure"] == round(told[-1]["losses"]["spam"], 5)
+        assert rules["all_nights_caught"]["limit"] == round(told[0]["caught"] - 0.05, 6)
+    assert told[0]["losses"] != told[1]["losses"]
+    for name in ("set", "threshold", "first", "caught"):
+        assert told[0][name] == told[1][name]
+
+
 def test_a_refusal_is_a_result_and_the_champion_serves_on(site, database):
     night, number = begin(site, decide=lambda _rules: (False, "one more good mail would be lost"))
     assert night.go() == "refused"

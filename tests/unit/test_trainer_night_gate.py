@@ -64,11 +64,16 @@ GOLDEN_LOSSES = {
 }
 
 
+def caught_by_champion(golden):
+    spam = golden.labelled("spam")
+    return float((golden.spam()[0][spam] >= THRESHOLDS[0]).mean()) if spam.any() else 0.0
+
+
 def judged(*, golden=GOLDEN, corrected=NOTHING, newest=NOTHING, validation=NOTHING, **changes):
     facts = {
         "thresholds": THRESHOLDS,
         "comparison": SAME,
-        "golden_losses": GOLDEN_LOSSES,
+        "golden_losses": {**GOLDEN_LOSSES, "caught": caught_by_champion(golden)},
         "milliseconds": (10.0, 10.0),
         "bytes": (1000, 1000),
         "golden_reproduced": True,
@@ -91,7 +96,7 @@ def refused(**facts):
 def test_a_candidate_like_the_champion_passes_where_nothing_was_corrected():
     passed, reason = verdict(judged())
     assert passed
-    assert reason == "All 16 rules passed"
+    assert reason == "All 17 rules passed"
 
 
 def test_every_rule_says_something_and_goes_into_a_row():
@@ -224,7 +229,10 @@ def test_a_twentieth_of_the_spam_may_be_lost_and_no_more(missed, passed):
 
 def test_a_candidate_that_flags_nothing_is_refused():
     silent = scored([HAM] * 10 + [("spam", 0.99, 0.5)] * 10)
-    assert refused(golden=silent, corrected=scored([("ham", 0.95, 0.01)])) == ["spam_caught"]
+    assert refused(golden=silent, corrected=scored([("ham", 0.95, 0.01)])) == [
+        "spam_caught",
+        "all_nights_caught",
+    ]
 
 
 def apart(wrong):
@@ -310,6 +318,19 @@ def test_all_nights_together_may_cost_the_golden_set_three_tenths_of_a_point(mis
 def test_all_nights_together_may_cost_another_task_little(missed, passed):
     golden_losses = {"losses": {"sentiment": missed}, "first": {"sentiment": 0.3}}
     assert rule("all_nights_sentiment", golden_losses=golden_losses).passed == passed
+
+
+@pytest.mark.parametrize(("caught", "passed"), [(17, True), (16, False)])
+def test_all_nights_together_may_catch_five_points_less_of_the_golden_set(caught, passed):
+    golden = scored([HAM] * 10 + [SPAM] * caught + [("spam", 0.99, 0.2)] * (20 - caught))
+    found = rule("all_nights_caught", golden=golden, golden_losses={"caught": 0.9})
+    assert (found.passed, found.limit) == (passed, 0.85)
+    assert "90.0% before any" in found.text
+
+
+def test_where_nothing_is_known_of_what_was_caught_before_any_night_that_is_told():
+    assert rule("all_nights_caught", golden_losses={}).passed
+    assert rule("all_nights_caught", golden=scored([HAM] * 10)).passed
 
 
 def test_a_task_that_the_golden_set_has_nothing_of_is_told():
