@@ -58,6 +58,7 @@ BIN = Path(sys.executable).parent
 LABELLERS = ("anna", "ben", "carla")
 WRONG = 0.03
 CLIENT = "client.example.net"
+LOST = 5  # good mails, at the threshold that --judge sets for comparison
 out = Console()
 
 
@@ -343,7 +344,8 @@ def judge(bundles: list[Path], mails: list[tuple[str, bytes]], over: Path | None
     readings = [read(message) for _, message in mails]
     is_spam = np.array([label == "spam" for label, _ in mails])
     table = Table(caption=f"{len(mails)} mails, {is_spam.sum()} of them spam")
-    for name in ("bundle", "1-ROCA%", "mean log loss", "wrong", "good mail lost"):
+    names = ("bundle", "1-ROCA%", "mean log loss", "good mail lost", "spam missed")
+    for name in (*names, f"missed where {LOST} are lost"):
         table.add_column(name, justify="left" if name == "bundle" else "right")
     for path in bundles:
         encoder = open_encoder(path, threads=os.cpu_count() or 1)
@@ -367,14 +369,15 @@ def judge(bundles: list[Path], mails: list[tuple[str, bytes]], over: Path | None
 
 
 def figures(scores: np.ndarray, is_spam: np.ndarray, threshold: float) -> list[str]:
-    """1-ROCA%, mean log loss, wrong verdicts and good mail lost."""
+    """1-ROCA%, mean log loss, good mail lost, spam missed; and missed at another threshold."""
     bounded = np.clip(scores, SUREST, 1 - SUREST)
     flagged = scores >= threshold
     return [
         f"{missed_area(scores, is_spam):.3f}",
         f"{-np.log(np.where(is_spam, bounded, 1 - bounded)).mean():.3f}",
-        str((flagged != is_spam).sum()),
         str((flagged & ~is_spam).sum()),
+        str((~flagged & is_spam).sum()),
+        str((scores[is_spam] <= np.sort(scores[~is_spam])[-LOST - 1]).sum()),
     ]
 
 
