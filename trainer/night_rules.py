@@ -56,6 +56,9 @@ class Limits:
     # Share of spam caught: where the threshold is 0.99, being a little less certain costs some
     # points. With no limit at all, a candidate that flags nothing would pass.
     spam_caught: float = 0.05
+    # Of the golden set's spam, all nights together: nights that go on losing five points each
+    # would end at nothing.
+    spam_caught_in_all: float = 0.1
     # Corrected labels that were held out: of fewer, a campaign or two would decide whether a
     # night's work may serve, and one in ten may go, rounded up: where the model is mostly right,
     # many a correction is a wrong click.
@@ -263,7 +266,7 @@ def all_nights_caught(
         return Rule(name, True, None, None, "The golden set has no spam to catch")
     after = round(float((scored.spam()[1][spam] >= threshold).mean()), 6)
     first = float(golden["caught"])
-    limit = round(first - limits.spam_caught, 6)
+    limit = round(first - limits.spam_caught_in_all, 6)
     text = f"{100 * after:.1f}% of the golden set's spam are caught, {100 * first:.1f}% before any"
     return _at_least(name, after, limit, text, f"at least {100 * limit:.1f}% is needed")
 

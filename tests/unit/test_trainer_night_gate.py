@@ -320,11 +320,11 @@ def test_all_nights_together_may_cost_another_task_little(missed, passed):
     assert rule("all_nights_sentiment", golden_losses=golden_losses).passed == passed
 
 
-@pytest.mark.parametrize(("caught", "passed"), [(17, True), (16, False)])
-def test_all_nights_together_may_catch_five_points_less_of_the_golden_set(caught, passed):
+@pytest.mark.parametrize(("caught", "passed"), [(16, True), (15, False)])
+def test_all_nights_together_may_catch_ten_points_less_of_the_golden_set(caught, passed):
     golden = scored([HAM] * 10 + [SPAM] * caught + [("spam", 0.99, 0.2)] * (20 - caught))
     found = rule("all_nights_caught", golden=golden, golden_losses={"caught": 0.9})
-    assert (found.passed, found.limit) == (passed, 0.85)
+    assert (found.passed, found.limit) == (passed, 0.8)
     assert "90.0% before any" in found.text
 
 
