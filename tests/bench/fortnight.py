@@ -392,9 +392,9 @@ def draw(days: list[Day], file: Path) -> None:
     served = [100 * day.served_wrong / day.mails for day in days]
     first = [100 * day.first_wrong / day.mails for day in days]
     axes.plot(numbers, model, color="#D55E00", marker="o", label="the model alone")
-    label = "the first champion with what staff taught"
+    label = "without nights, same labels"
     axes.plot(numbers, first, color="#009E73", linestyle="--", label=label)
-    axes.plot(numbers, served, color="#0072B2", marker="o", label="with what staff taught")
+    axes.plot(numbers, served, color="#0072B2", marker="o", label="as served")
     for day, value in zip(days, model, strict=True):
         mark = {"promoted": "▲", "refused": "✕"}.get(day.state, "·")
         axes.annotate(mark, (day.number + 0.35, value), ha="center", color="#555555")
@@ -403,7 +403,7 @@ def draw(days: list[Day], file: Path) -> None:
     axes.set_ylim(bottom=0)
     axes.set_xticks(numbers)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
     figure.savefig(file, bbox_inches="tight")
 
 
