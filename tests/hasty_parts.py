@@ -1,6 +1,6 @@
-"""Trainings that go wrong in one of several processes: stand-ins for `trainer.candidate.train`.
+"""What one of several processes does in place of `trainer.candidate.train`; mostly, goes wrong.
 
-By name, since the processes are told by name what to do.
+In a module of their own, which each process imports.
 """
 
 import os
@@ -9,6 +9,8 @@ import time
 
 import torch
 
+from trainer import finetune
+from trainer.candidate import train
 from trainer.errors import TrainingError
 
 LONG = 60.0
@@ -38,6 +40,12 @@ def wrong(_order, _examples, _observer):
 
 def fruitless(_order, _examples, _observer):
     raise TrainingError("the loss is no longer a number; try a smaller learning rate")
+
+
+def in_full_precision(order, examples, observer):
+    """The real one; in bfloat16, which some processors have, sums over shares are other ones."""
+    finetune.choose_precision = lambda _device: None
+    return train(order, examples, observer)
 
 
 def threads(_order, _examples, _observer):

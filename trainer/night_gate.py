@@ -39,8 +39,9 @@ def judge(
     """Every rule's outcome, in a fixed order. Pairs are the champion's and the candidate's.
 
     `thresholds` are those that each would serve spam with; `comparison` is
-    `trainer.gate.compare_graphs` of the candidate, `golden` what it misses of the golden set and
-    what was missed before any night, by task; `tasks` are the candidate's, with labels.
+    `trainer.gate.compare_graphs` of the candidate, `golden` its provenance's word on the golden
+    set: what it misses, and what was missed and caught before any night; `tasks` are the
+    candidate's, with labels.
     """
     limits = Limits() if limits is None else limits
     known = joined(sets.golden, sets.validation)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 DATA = "data"
 TRAINING = "training"
 EXPORT = "export"
@@ -20,3 +22,6 @@ LEASE = "trainer"
 EXIT_FAILED = 70  # EX_SOFTWARE: failed, and said why
 EXIT_OUT_OF_MEMORY = 75  # EX_TEMPFAIL: try again with smaller batches
 EXIT_LEASE_LOST = 73  # EX_CANTCREAT: another trainer is at work
+# A process ran out of memory: it says so, or the kernel ended it, which it does to whoever holds
+# the most.
+OUT_OF_MEMORY = frozenset({EXIT_OUT_OF_MEMORY, -signal.SIGKILL})

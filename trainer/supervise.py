@@ -21,7 +21,7 @@ from filterd.store.leases import current_lease
 from filterd.store.runs import finish_run, get_run, take_run
 from trainer.child import Child, bounds_of_threads
 from trainer.lease import Term, hold_lease
-from trainer.stages import EXIT_LEASE_LOST, EXIT_OUT_OF_MEMORY, LEASE, SHADOW
+from trainer.stages import EXIT_LEASE_LOST, LEASE, OUT_OF_MEMORY, SHADOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -225,5 +225,4 @@ async def _out_of_time(until: float, in_shadow: asyncio.Event) -> None:
 
 
 def _is_out_of_memory(ended: Ended) -> bool:
-    """As it says by contract; or the kernel ended it, which it does to whoever holds the most."""
-    return ended.code in {EXIT_OUT_OF_MEMORY, -signal.SIGKILL}
+    return ended.code in OUT_OF_MEMORY

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from filterd.errors import FilterdError
 from trainer.candidate import train
 from trainer.errors import TrainingError
 from trainer.memory import is_out_of_memory
-from trainer.stages import EXIT_OUT_OF_MEMORY
+from trainer.stages import EXIT_OUT_OF_MEMORY, OUT_OF_MEMORY
 from trainer.telling import Lines
 
 if TYPE_CHECKING:
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     Training = Callable[[Order, Sequence[Example], Observer], Position]
 
 HERE = "127.0.0.1"
-# Of a process: run out of memory, as it says itself or as the kernel decided.
-OUT_OF_MEMORY = {EXIT_OUT_OF_MEMORY, -signal.SIGKILL}
 
 
 def how_many(wanted: int) -> int:
